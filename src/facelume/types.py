@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 
@@ -53,3 +54,29 @@ class Mesh:
     faces: Int[np.ndarray, "F 3"]
     uvs: Float[np.ndarray, "T 2"]
     uv_faces: Int[np.ndarray, "F 3"]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """What stays fixed while a face moves: triangles, atlas, parts, left-right pairing.
+
+    Attributes:
+        faces: Vertex indices of each triangle, counter-clockwise seen from outside.
+        uvs: Atlas coordinates in [0, 1], origin top-left. The atlas is its own mirror image in u.
+        uv_faces: Index into ``uvs`` for each triangle corner.
+        face_part: Part of each triangle: 0 skin, 1 left eye, 2 right eye, 3 mouth interior, 4 upper teeth,
+            5 lower teeth, 6 tongue.
+        face_front: True where the triangle belongs to the face front (no ears, scalp or neck): M_proj.
+        mirror_vertices: Vertex on the other side of the head for each vertex; an involution.
+    """
+
+    faces: Int[Tensor, "F 3"]
+    uvs: Float[Tensor, "T 2"]
+    uv_faces: Int[Tensor, "F 3"]
+    face_part: UInt8[Tensor, " F"]
+    face_front: Bool[Tensor, " F"]
+    mirror_vertices: Int[Tensor, " V"]
+
+    def to(self, device: torch.device | str) -> Topology:
+        """Return the same topology with every tensor on ``device``."""
+        return Topology(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
