@@ -1,0 +1,59 @@
+"""Metrics against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from facelume.metrics import (
+    image_fidelity,
+    landmark_box,
+    normalised_mean_error,
+    scale_free_error,
+    scale_free_gain,
+)
+
+
+def test_fidelity_of_a_constant_offset() -> None:
+    photo = np.full((32, 32, 3), 0.5, np.float32)
+    mask = np.zeros((32, 32), bool)
+    mask[8:24, 8:24] = True
+    fidelity = image_fidelity(photo + np.float32(0.1), photo, mask)
+    assert fidelity.l1 == pytest.approx(0.1, abs=1e-6)
+    assert fidelity.psnr_db == pytest.approx(20.0, abs=1e-3)
+
+
+def test_fidelity_ignores_what_is_outside_the_mask() -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.random((32, 32, 3), dtype=np.float32)
+    mask = np.zeros((32, 32), bool)
+    mask[8:24, 8:24] = True
+    rendering = np.where(mask[..., None], photo, np.float32(0))
+    fidelity = image_fidelity(rendering, photo, mask)
+    assert fidelity.l1 == 0
+    assert fidelity.psnr_db == pytest.approx(100.0)
+    assert fidelity.ssim == pytest.approx(1.0)
+
+
+def test_fidelity_of_an_empty_mask_is_nan() -> None:
+    photo = np.zeros((16, 16, 3), np.float32)
+    assert np.isnan(image_fidelity(photo, photo, np.zeros((16, 16), bool)).psnr_db)
+
+
+def test_landmark_error_of_a_shift() -> None:
+    reference = np.zeros((478, 2))
+    reference[:468, 0] = np.linspace(10, 110, 468)
+    reference[:468, 1] = np.linspace(5, 30, 468)
+    assert landmark_box(reference) == (10, 5, 110, 30)
+    moved = reference + np.array([3.0, 4.0])
+    moved[468:] += 1000  # irises do not count
+    assert normalised_mean_error(moved, reference) == pytest.approx(5 / 50)
+
+
+def test_albedo_error_is_free_of_scale_and_counts_patterns() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.1, 0.9, (20, 20, 3))
+    mask = np.ones((20, 20), bool)
+    assert scale_free_error(0.3 * truth, truth, mask) == pytest.approx(0, abs=1e-9)
+    assert scale_free_gain(0.25 * truth, truth, mask) == pytest.approx(4.0)
+    half = np.full((20, 20, 3), 0.5)
+    half[:10] = 1.0  # values 1 and 0.5 against one colour: best constant is 0.75, error 0.25 / 0.75
+    assert scale_free_error(np.ones_like(half), half, mask) == pytest.approx(0.25 / 0.75)
