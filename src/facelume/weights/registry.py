@@ -157,7 +157,8 @@ def require_same_model(
         if trained_on is not None and given is not None and trained_on != given:
             raise AssetError(
                 f"weights {record.id!r} were trained on another {what} "
-                f"({trained_on[:12]}…, here {given[:12]}…); them again with `facelume train {record.kind}` or use the {what} they belong to"
+                f"({trained_on[:12]}…, here {given[:12]}…); "
+                f"train them again with `facelume train {record.kind}` or use the {what} they belong to"
             )
 
 
