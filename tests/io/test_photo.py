@@ -28,7 +28,10 @@ def _png16(pixels: np.ndarray) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
     )
 
 
@@ -49,7 +52,7 @@ def test_formats_give_the_same_picture(tmp_path: Path, picture: Image.Image, suf
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr", "I;16", "I", "F"])
 def test_every_mode_becomes_rgb(tmp_path: Path, picture: Image.Image, mode: str) -> None:
     if mode == "I;16":
-        image = Image.fromarray((_grey(picture).astype(np.uint16) * 257))
+        image = Image.fromarray(_grey(picture).astype(np.uint16) * 257)
         assert image.mode == "I;16"
     elif mode in {"I", "F"}:
         image = picture.convert("L").convert(mode)
