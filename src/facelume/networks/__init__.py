@@ -1,0 +1,1 @@
+"""Neural networks: modules and their configuration, nothing else."""
