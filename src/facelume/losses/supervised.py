@@ -1,0 +1,77 @@
+"""Losses beyond the paper: supervised terms for synthetic faces, and what keeps the light a light."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from facelume.losses.masked import mean_over_mask
+
+
+def albedo_truth(
+    albedo_srgb: Float[Tensor, "b 3 h w"],
+    true_albedo_srgb: Float[Tensor, "b 3 h w"],
+    mask: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean over the mask of ``|A' - truth|``."""
+    return mean_over_mask((albedo_srgb - true_albedo_srgb).abs(), mask)
+
+
+def albedo_shape(
+    albedo_srgb: Float[Tensor, "b 3 h w"],
+    true_albedo_srgb: Float[Tensor, "b 3 h w"],
+    mask: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Like :func:`albedo_truth` after the mean difference of each face and channel is taken out.
+
+    A single photo does not tell a dark skin in bright light from a light skin in dim light; this term judges
+    everything but that one number per channel.
+    """
+    difference = albedo_srgb - true_albedo_srgb
+    total = mask.sum(dim=(-1, -2), keepdim=True).clamp_min(1e-6)
+    offset = (difference * mask).sum(dim=(-1, -2), keepdim=True) / total
+    return mean_over_mask((difference - offset).abs(), mask)
+
+
+def light_smoothness(
+    light: Float[Tensor, "b 27 h w"],
+    coarse_light: Float[Tensor, "b 9 3"],
+    uv_mask: Float[Tensor, "#b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean absolute step of the light between neighbouring texels, relative to the coarse light's mean."""
+    scale = coarse_light[:, 0].mean(dim=-1).abs().clamp_min(1e-3)[:, None, None, None]
+    relative = light / scale
+    mask = uv_mask.expand(light.shape[0], -1, -1, -1)
+    total = light.new_zeros(())
+    for axis in (-1, -2):
+        length = mask.shape[axis] - 1
+        pair = mask.narrow(axis, 0, length) * mask.narrow(axis, 1, length)
+        total = total + mean_over_mask(relative.diff(dim=axis).abs(), pair)
+    return total
+
+
+def light_hue(
+    irradiance: Float[Tensor, "b 3 h w"],
+    coarse_irradiance: Float[Tensor, "b 3 h w"],
+    uv_mask: Float[Tensor, "#b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean squared difference of log chromaticity between detailed and coarse irradiance.
+
+    Keeps the colour of lips, brows and beard out of the light: a shadow may be darker, it may not be redder.
+    """
+    ratio = torch.log(irradiance.clamp_min(0.02) / coarse_irradiance.clamp_min(0.02))
+    return mean_over_mask((ratio - ratio.mean(dim=1, keepdim=True)).square(), uv_mask)
+
+
+def confidence_bce(
+    confidence_logit: Float[Tensor, "b 1 h w"],
+    albedo_error: Float[Tensor, "b 1 h w"],
+    mask: Float[Tensor, "b 1 h w"],
+    tolerance: float = 0.05,
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of the confidence against "the linear albedo error is below ``tolerance``"."""
+    is_right = (albedo_error < tolerance).to(confidence_logit.dtype)
+    loss = functional.binary_cross_entropy_with_logits(confidence_logit, is_right, reduction="none")
+    return mean_over_mask(loss, mask)
