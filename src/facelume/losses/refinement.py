@@ -113,7 +113,7 @@ def cross_perceptual(
     """Mean of ``1 - cos`` between a face rendered under another photo's light and its own photo.
 
     Args:
-        rendered_srgb: Rendering of the photo's own albedo, mesh and pose under another photo's detailed light.
+        rendered_srgb: The photo's own albedo, mesh and pose under another photo's detailed light.
         image_srgb: The photo itself, sRGB-encoded.
         face_mask: M_face of that photo; both pictures are masked with it.
         embed: Aligns the masked pictures to the recognition network's template and embeds them.
