@@ -1,0 +1,56 @@
+"""Light as order-2 spherical harmonics: basis, irradiance, rotation, environment maps, fitting, interchange."""
+
+from facelume.illumination.environment import (
+    directions_of_environment_map,
+    environment_map_from_sh,
+    load_environment_map,
+    sh_from_environment_map,
+    solid_angles,
+)
+from facelume.illumination.fit import fit_sh_radiance, fit_sh_radiance_robust
+from facelume.illumination.interchange import deca_from_sh, deep3d_from_sh, sh_from_deca, sh_from_deep3d
+from facelume.illumination.irradiance import (
+    irradiance,
+    irradiance_basis,
+    irradiance_image,
+    irradiance_map,
+)
+from facelume.illumination.light import (
+    FRONT_SHADING,
+    LightPreset,
+    front_shading,
+    light_presets,
+    load_light,
+    with_front_shading,
+)
+from facelume.illumination.rotation import rotate_sh, sh_rotation_matrix, yaw_rotation
+from facelume.illumination.sh import NUM_SH, sh_basis
+
+__all__ = [
+    "FRONT_SHADING",
+    "NUM_SH",
+    "LightPreset",
+    "deca_from_sh",
+    "deep3d_from_sh",
+    "directions_of_environment_map",
+    "environment_map_from_sh",
+    "fit_sh_radiance",
+    "fit_sh_radiance_robust",
+    "front_shading",
+    "irradiance",
+    "irradiance_basis",
+    "irradiance_image",
+    "irradiance_map",
+    "light_presets",
+    "load_environment_map",
+    "load_light",
+    "rotate_sh",
+    "sh_basis",
+    "sh_from_deca",
+    "sh_from_deep3d",
+    "sh_from_environment_map",
+    "sh_rotation_matrix",
+    "solid_angles",
+    "with_front_shading",
+    "yaw_rotation",
+]

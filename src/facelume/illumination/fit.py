@@ -1,0 +1,100 @@
+"""Least-squares light of a picture whose albedo and normals are known."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facelume.illumination.irradiance import irradiance_basis
+from facelume.reflectance import luminance
+
+_DC_RIDGE = 1e-6
+
+
+def fit_sh_radiance(
+    albedo_linear: Float[Tensor, "*batch N 3"],
+    image_linear: Float[Tensor, "*batch N 3"],
+    normals: Float[Tensor, "*batch N 3"],
+    weights: Float[Tensor, "*batch N"],
+    *,
+    prior: Float[Tensor, "*#batch 9 3"] | None = None,
+    ridge: float = 1e-3,
+) -> Float[Tensor, "*batch 9 3"]:
+    """Light that explains ``image = albedo * E(n) / pi`` best, by weighted ridge regression; differentiable.
+
+    Minimises, per colour, ``sum w (albedo E / pi - image)^2 / sum w albedo^2 + ridge * |L - prior|^2``: the first
+    term is about the squared error of the shading, so ``ridge`` does not depend on the number or albedo of pixels.
+    A face shows only half of all normals, which leaves directions behind it to the prior.
+
+    Args:
+        albedo_linear: Albedo in [0, 1], linear.
+        image_linear: Observed colours, linear.
+        normals: Unit normals in light axes.
+        weights: Non-negative; pixels with weight 0 do not count.
+        prior: Light that the ridge pulls to. Without it, bands 1 and 2 are pulled to zero and the constant is free.
+        ridge: Strength of the pull.
+    """
+    centre = torch.zeros_like(albedo_linear[..., :1, :1]).expand(*albedo_linear.shape[:-2], 9, 3)
+    pull = albedo_linear.new_full((9,), ridge)
+    if prior is None:
+        pull[0] = min(_DC_RIDGE, ridge)
+    else:
+        centre = prior.expand(centre.shape)
+    basis = irradiance_basis(normals) / math.pi
+    # Colours are independent: the albedo goes into the weights, (*batch, 3, N).
+    energy = (weights[..., None] * albedo_linear**2).transpose(-1, -2)
+    energy = energy / energy.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+    scale = (weights[..., None] * albedo_linear**2).sum(dim=-2).clamp(min=1e-12)
+    cross = (weights[..., None] * albedo_linear * image_linear) / scale[..., None, :]
+    normal_matrix = torch.einsum("...cn,...nk,...nl->...ckl", energy, basis, basis) + torch.diag(pull)
+    residual_of_prior = torch.einsum("...nk,...nc->...ck", basis, cross) - torch.einsum(
+        "...cn,...nk,...nl,...lc->...ck", energy, basis, basis, centre
+    )
+    offset = torch.linalg.solve(normal_matrix, residual_of_prior[..., None]).squeeze(-1)
+    return centre + offset.transpose(-1, -2)
+
+
+def fit_sh_radiance_robust(
+    albedo_linear: Float[Tensor, "*batch N 3"],
+    image_linear: Float[Tensor, "*batch N 3"],
+    normals: Float[Tensor, "*batch N 3"],
+    weights: Float[Tensor, "*batch N"],
+    *,
+    prior: Float[Tensor, "*#batch 9 3"] | None = None,
+    ridge: float = 1e-3,
+    num_iterations: int = 6,
+) -> Float[Tensor, "*batch 9 3"]:
+    """``fit_sh_radiance`` that sets cast shadows and highlights aside by iterative re-weighting (Tukey's biweight).
+
+    After each fit, the luminance error of each pixel is compared with 4.685 times the robust spread (median absolute
+    error times 1.4826) of its own picture; beyond that a pixel no longer counts.
+
+    Args:
+        albedo_linear: Albedo in [0, 1], linear.
+        image_linear: Observed colours, linear.
+        normals: Unit normals in light axes.
+        weights: Non-negative; pixels with weight 0 do not count.
+        prior: Light that the ridge pulls to; see ``fit_sh_radiance``.
+        ridge: Strength of the pull.
+        num_iterations: Number of re-weighted fits after the first one.
+    """
+    light = fit_sh_radiance(albedo_linear, image_linear, normals, weights, prior=prior, ridge=ridge)
+    for _ in range(num_iterations):
+        predicted = albedo_linear * (irradiance_basis(normals) @ light) / math.pi
+        error = luminance(image_linear - predicted).detach()
+        spread = 1.4826 * _masked_median(error.abs(), weights > 0)
+        ratio = error / (4.685 * spread.clamp(min=1e-4)[..., None])
+        trust = torch.where(ratio.abs() < 1.0, (1.0 - ratio**2) ** 2, torch.zeros_like(ratio))
+        light = fit_sh_radiance(
+            albedo_linear, image_linear, normals, weights * trust, prior=prior, ridge=ridge
+        )
+    return light
+
+
+def _masked_median(values: Float[Tensor, "*batch N"], mask: Tensor) -> Float[Tensor, "*batch"]:
+    """Median over the masked entries of the last axis; 0 where there are none."""
+    hidden = torch.where(mask, values, torch.full_like(values, float("nan")))
+    return torch.nan_to_num(hidden.nanmedian(dim=-1).values, nan=0.0)

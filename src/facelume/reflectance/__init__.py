@@ -1,0 +1,16 @@
+"""Lambertian shading and colour: sRGB, luminance, skin tone."""
+
+from facelume.reflectance.colour import cielab_from_linear, linear_from_srgb, luminance, srgb_from_linear
+from facelume.reflectance.lambert import shade
+from facelume.reflectance.skin_tone import ITA_CLASSES, ita_class, ita_degrees
+
+__all__ = [
+    "ITA_CLASSES",
+    "cielab_from_linear",
+    "ita_class",
+    "ita_degrees",
+    "linear_from_srgb",
+    "luminance",
+    "shade",
+    "srgb_from_linear",
+]

@@ -1,0 +1,81 @@
+"""Compute the light presets of the package: 27 numbers each, from environment maps and from formulas.
+
+Run from the repository root:
+    python tools/build_light_presets.py --maps PATH/environment_maps.npz
+
+The archive holds lat-long maps of linear radiance, (H, W, 3) each, row 0 up, keyed by name. The ones of the shipped
+presets are Poly Haven panoramas (CC0).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facelume.illumination import (
+    FRONT_SHADING,
+    directions_of_environment_map,
+    sh_from_environment_map,
+    with_front_shading,
+)
+
+OUTPUT = Path(__file__).parents[1] / "src/facelume/illumination/light_presets.json"
+
+# Direction a synthetic light comes from (light axes), None for the same light everywhere.
+SYNTHETIC_DIRECTIONS: dict[str, tuple[float, float, float] | None] = {
+    "ambient": None,
+    "front": (0.0, 0.0, 1.0),
+    "left": (-1.0, 0.0, 0.3),
+    "right": (1.0, 0.0, 0.3),
+    "top": (0.0, 1.0, 0.3),
+}
+AMBIENT_RADIANCE = 0.15
+LOBE_EXPONENT = 4
+
+
+def synthetic_map(direction: tuple[float, float, float] | None) -> torch.Tensor:
+    """White map: a weak constant plus a broad lobe ``max(cos, 0)^4`` around a direction."""
+    directions = directions_of_environment_map(128, 256)
+    radiance = torch.full((128, 256), AMBIENT_RADIANCE)
+    if direction is not None:
+        axis = torch.nn.functional.normalize(torch.tensor(direction), dim=0)
+        radiance = radiance + (directions @ axis).clamp(min=0) ** LOBE_EXPONENT
+    return radiance[..., None].expand(-1, -1, 3)
+
+
+def record(name: str, radiance: torch.Tensor, source: str, licence: str) -> dict[str, object]:
+    sh_radiance = with_front_shading(sh_from_environment_map(radiance))
+    rows = [[round(value, 5) for value in row] for row in sh_radiance.tolist()]
+    return {"name": name, "source": source, "licence": licence, "sh_radiance": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--maps", type=Path, required=True)
+    arguments = parser.parse_args()
+    presets = []
+    with np.load(arguments.maps) as maps:
+        for name in sorted(maps.files):
+            radiance = torch.from_numpy(maps[name].astype(np.float32))
+            presets.append(record(name, radiance, "Poly Haven environment map", "CC0-1.0"))
+    for name, direction in SYNTHETIC_DIRECTIONS.items():
+        source = f"synthetic: constant {AMBIENT_RADIANCE}"
+        if direction is not None:
+            source += f" plus max(cos, 0)^{LOBE_EXPONENT} around {direction}"
+        presets.append(record(name, synthetic_map(direction), source, "Apache-2.0"))
+    content = {
+        "convention": "radiance, light axes (+X right, +Y up, +Z to the viewer), linear Rec.709; see docs/conventions.md",
+        "front_shading": FRONT_SHADING,
+        "presets": presets,
+    }
+    text = json.dumps(content, indent=1)
+    OUTPUT.write_text(text + "\n", encoding="utf-8")
+    print(f"{len(presets)} presets, {OUTPUT.stat().st_size} bytes: {OUTPUT}")
+
+
+if __name__ == "__main__":
+    main()
