@@ -3,19 +3,33 @@
 Imported only when something is first rasterised, because importing Warp takes a noticeable part of a second.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import no_type_check
 
 import torch
 import warp as wp
 from torch import Tensor
 
-wp.config.quiet = True
-wp.config.enable_backward = False
-wp.init()
+
+@contextmanager
+def _quiet_warp() -> Iterator[None]:
+    """Keep Warp's start-up and compile messages off stdout, without changing its settings for others."""
+    name, silent = ("log_level", wp.LOG_ERROR) if hasattr(wp.config, "log_level") else ("quiet", True)
+    saved = getattr(wp.config, name)
+    setattr(wp.config, name, silent)
+    try:
+        yield
+    finally:
+        setattr(wp.config, name, saved)
+
+
+with _quiet_warp():
+    wp.init()
 
 
 @no_type_check
-@wp.kernel
+@wp.kernel(enable_backward=False)
 def _draw_triangles(  # noqa: PLR0912, ANN202 - Warp kernels are one flat function without a return type
     points_fixed: wp.array3d(dtype=wp.int64),
     depth: wp.array2d(dtype=wp.float64),
@@ -140,19 +154,20 @@ def draw_keys(
     """
     device = wp.device_from_torch(keys.device)
     stream = wp.stream_from_torch(torch.cuda.current_stream(keys.device)) if keys.is_cuda else None
-    wp.launch(
-        _draw_triangles,
-        dim=(depth.shape[0], faces.shape[0]),
-        inputs=[
-            wp.from_torch(points_fixed, dtype=wp.int64),
-            wp.from_torch(depth, dtype=wp.float64),
-            wp.from_torch(faces, dtype=wp.int64),
-            wp.int64(4096),
-            is_perspective,
-            cull_backfaces,
-            wp.from_torch(keys, dtype=wp.int64),
-        ],
-        device=device,
-        stream=stream,
-        record_tape=False,
-    )
+    with _quiet_warp():
+        wp.launch(
+            _draw_triangles,
+            dim=(depth.shape[0], faces.shape[0]),
+            inputs=[
+                wp.from_torch(points_fixed, dtype=wp.int64),
+                wp.from_torch(depth, dtype=wp.float64),
+                wp.from_torch(faces, dtype=wp.int64),
+                wp.int64(4096),
+                is_perspective,
+                cull_backfaces,
+                wp.from_torch(keys, dtype=wp.int64),
+            ],
+            device=device,
+            stream=stream,
+            record_tape=False,
+        )
