@@ -3,8 +3,8 @@
 Run from the repository root:
     python tools/build_light_presets.py --maps PATH/environment_maps.npz
 
-The archive holds lat-long maps of linear radiance, (H, W, 3) each, row 0 up, keyed by name. The ones of the shipped
-presets are Poly Haven panoramas (CC0).
+The archive holds lat-long maps of linear radiance, (H, W, 3) each, row 0 up, keyed by name. The ones of the
+shipped presets are Poly Haven panoramas (CC0).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
             source += f" plus max(cos, 0)^{LOBE_EXPONENT} around {direction}"
         presets.append(record(name, synthetic_map(direction), source, "Apache-2.0"))
     content = {
-        "convention": "radiance, light axes (+X right, +Y up, +Z to the viewer), linear Rec.709; see docs/conventions.md",
+        "convention": "radiance in light axes, linear Rec.709; see docs/conventions.md",
         "front_shading": FRONT_SHADING,
         "presets": presets,
     }

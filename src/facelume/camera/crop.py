@@ -1,7 +1,8 @@
 """The crop: a similarity between photo pixels and the 224 px picture that the networks see.
 
-The contract: the box of mesh points 0-467 (of the 478), measured along the crop's own axes, is centred at (112, 112)
-and the square root of its width times its height is 150 px. Pixel (0, 0) has its centre at (0.5, 0.5) in both pictures.
+The contract: the box of mesh points 0-467 (of the 478), measured along the crop's own axes, is centred at
+(112, 112) and the square root of its width times its height is 150 px. In both pictures pixel (0, 0) has its
+centre at (0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class CropTransform:
         is_similarity = math.isclose(a, d, abs_tol=tolerance) and math.isclose(b, -c, abs_tol=tolerance)
         if not (np.isfinite(self.photo_from_crop).all() and is_similarity and math.hypot(a, c) > 0):
             raise UsageError(
-                f"photo_from_crop {self.photo_from_crop.tolist()} is no similarity (rotation, positive scale, shift); "
+                f"photo_from_crop {self.photo_from_crop.tolist()} is no similarity (rotation, scale, shift); "
                 "make it with crop_from_landmarks or crop_from_box"
             )
 

@@ -15,7 +15,7 @@ class PinholeCamera:
 
     Attributes:
         focal_px: Focal length in pixels, the same along x and y.
-        principal_point_px: Where the optical axis meets the picture; pixel (0, 0) has its centre at (0.5, 0.5).
+        principal_point_px: Where the optical axis meets the picture; the centre of pixel (0, 0) is (0.5, 0.5).
         width_px: Picture width.
         height_px: Picture height.
     """
@@ -36,7 +36,7 @@ class PinholeCamera:
     def unproject(
         self, points_px: Float[Tensor, "*batch N 2"], depth_m: Float[Tensor, "*batch N"]
     ) -> Float[Tensor, "*batch N 3"]:
-        """Points in camera axes (metres) at picture positions and depths ``z`` (not distances along the ray)."""
+        """Points in camera axes (metres) at picture positions and depths ``z`` (not ray lengths)."""
         centre = points_px.new_tensor(self.principal_point_px)
         lateral = (points_px - centre) * (depth_m[..., None] / self.focal_px)
         return torch.cat((lateral, depth_m[..., None]), dim=-1)

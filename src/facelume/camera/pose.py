@@ -1,11 +1,12 @@
 """Pose of the head in the crop camera.
 
-A *pose* is six numbers: a rotation vector (radians) and a translation (metres, camera axes). The rotation vector is
-relative to a frontal face, whose matrix is ``diag(1, -1, -1)`` because model axes are +Y up, +Z out of the face and
-camera axes are y down, z forward: ``R = exp(rotvec) @ diag(1, -1, -1)``.
+A *pose* is six numbers: a rotation vector (radians) and a translation (metres, camera axes). The rotation
+vector is relative to a frontal face, whose matrix is ``diag(1, -1, -1)`` because model axes are +Y up, +Z out
+of the face and camera axes are y down, z forward: ``R = exp(rotvec) @ diag(1, -1, -1)``.
 
-A *pose vector* is what a network predicts: the same rotation vector, then the translation as picture offset and log
-depth, all of order one: ``(tx / tz * f, ty / tz * f, log(tz / 1 m))`` with ``f`` = focal length in half crop sizes.
+A *pose vector* is what a network predicts: the same rotation vector, then the translation as picture offset
+and log depth, all of order one: ``(tx / tz * f, ty / tz * f, log(tz / 1 m))`` with ``f`` = focal length in
+half crop sizes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def cam_from_pose(pose: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"
 
 
 def pose_from_cam(matrix: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 6"]:
-    """Pose (rotation vector, translation in metres) of a ``cam_from_model`` matrix; inverse of ``cam_from_pose``."""
+    """Pose (rotation vector, translation in metres) of a matrix; inverse of ``cam_from_pose``."""
     flip = matrix.new_tensor(LIGHT_FROM_CAM)
     return torch.cat((rotvec_from_rotation(matrix[..., :3, :3] * flip), matrix[..., :3, 3]), dim=-1)
 
@@ -58,7 +59,7 @@ def pose_from_vector(vector: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch
 
 
 def vector_from_pose(pose: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 6"]:
-    """Network's pose vector of a pose in front of the camera (``tz > 0``); inverse of ``pose_from_vector``."""
+    """Network's pose vector of a pose in front of the camera (tz > 0); inverse of ``pose_from_vector``."""
     rotvec_rad, lateral_m, depth_m = pose.split((3, 2, 1), dim=-1)
     return torch.cat((rotvec_rad, lateral_m / depth_m * _FOCAL_HALF_CROPS, torch.log(depth_m)), dim=-1)
 
@@ -66,5 +67,5 @@ def vector_from_pose(pose: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 6
 def transform_points(
     matrix: Float[Tensor, "*batch 4 4"], points: Float[Tensor, "*batch N 3"]
 ) -> Float[Tensor, "*batch N 3"]:
-    """Apply a rigid or affine matrix to points: ``transform_points(b_from_a, points_a)`` gives points in b."""
+    """Apply a rigid or affine matrix: ``transform_points(b_from_a, points_a)`` gives points in b."""
     return points @ matrix[..., :3, :3].transpose(-1, -2) + matrix[..., None, :3, 3]

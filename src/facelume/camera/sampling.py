@@ -20,12 +20,13 @@ def sample_crop(
 ) -> Float[np.ndarray, "size size 3"]:
     """Resample the part of a photo that a crop covers.
 
-    A crop pixel is the mean of the photo over its footprint: photo pixels are first averaged in whole blocks, to about
-    two blocks per crop pixel, then read bilinearly at 2 x 2 or 3 x 3 places per crop pixel. A crop that enlarges the
-    photo is read bilinearly at pixel centres. Outside, the photo continues with its edge pixels.
+    A crop pixel is the mean of the photo over its footprint: photo pixels are first averaged in whole blocks,
+    to about two blocks per crop pixel, then read bilinearly at 2 x 2 or 3 x 3 places per crop pixel. A crop
+    that enlarges the photo is read bilinearly at pixel centres. Outside, the photo continues with its edge
+    pixels.
 
     Args:
-        photo_srgb: EXIF-upright photo, uint8 or float in [0, 1]; any encoding: values are averaged as they are.
+        photo_srgb: EXIF-upright photo, uint8 or float in [0, 1]; values are averaged in the encoding they have.
         transform: The crop, defined at 224 px.
         size_px: Width and height of the result; the field of view stays that of the 224 px crop.
 
@@ -60,7 +61,7 @@ def sample_crop(
 def _covered_region(
     photo_from_sample: Float[np.ndarray, "2 3"], size_px: int, width_px: int, height_px: int
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the photo part that is read; never empty, also for a crop beside the photo."""
+    """Left, top, right, bottom of the photo part that is read; never empty, even beside the photo."""
     corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], dtype=np.float64)
     corners_px = corners @ photo_from_sample[:, :2].T + photo_from_sample[:, 2]
     margin = 2.0 + float(np.hypot(*photo_from_sample[:, 0]))
@@ -71,7 +72,7 @@ def _covered_region(
 
 
 def _block_mean(region: Shaped[np.ndarray, "H W 3"], block_px: int) -> Float[Tensor, "1 3 h w"]:
-    """Mean of blocks of ``block_px`` squared, in [0, 1]; the last row and column average what is left of theirs.
+    """Mean of blocks of ``block_px`` squared, in [0, 1]; the last row and column average what is left.
 
     Works strip by strip, so that a 100-megapixel photo needs little memory beside itself.
     """

@@ -51,7 +51,8 @@ def similarity_from_points(
     Raises:
         UsageError: Fewer than two pairs, or the source points (with weight) coincide.
 
-    Source: S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
+    Source: S. Umeyama, "Least-squares estimation of transformation parameters between two point
+    patterns", PAMI 1991.
     """
     num_points, dimension = source.shape[-2:]
     if num_points < 2:

@@ -1,4 +1,4 @@
-"""Light as order-2 spherical harmonics: basis, irradiance, rotation, environment maps, fitting, interchange."""
+"""Light as order-2 spherical harmonics: basis, irradiance, rotation, maps, fitting, interchange."""
 
 from facelume.illumination.environment import (
     directions_of_environment_map,

@@ -1,8 +1,8 @@
 """Environment maps: lat-long pictures of linear radiance over all directions.
 
-Row 0 is up (+Y), the centre column is +Z. The map is seen from the inside, as a panorama camera takes it: looking at
-the centre column, picture right is ``forward x up = Z x Y = -X``. So +X lies a quarter of the width to the left of the
-centre, -X a quarter to the right, and -Z at both borders.
+Row 0 is up (+Y), the centre column is +Z. The map is seen from the inside, as a panorama camera takes it:
+looking at the centre column, picture right is ``forward x up = Z x Y = -X``. So +X lies a quarter of the
+width to the left of the centre, -X a quarter to the right, and -Z at both borders.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def directions_of_environment_map(
 
 
 def solid_angles(height: int, width: int, *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " H"]:
-    """Solid angle (steradian) of one pixel in each row: the sine integrated over the row, so that all sum to 4 pi."""
+    """Solid angle (steradian) of one pixel of each row, integrated exactly: all pixels sum to 4 pi."""
     borders = torch.cos(torch.arange(height + 1, dtype=torch.float64) * (torch.pi / height))
     return ((borders[:-1] - borders[1:]) * (2.0 * torch.pi / width)).to(dtype)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from facelume.illumination.irradiance import irradiance_basis
 from facelume.reflectance import luminance
 
-_DC_RIDGE = 1e-6
+_FREE_RIDGE = 1e-6
 
 
 def fit_sh_radiance(
@@ -25,36 +25,32 @@ def fit_sh_radiance(
 ) -> Float[Tensor, "*batch 9 3"]:
     """Light that explains ``image = albedo * E(n) / pi`` best, by weighted ridge regression; differentiable.
 
-    Minimises, per colour, ``sum w (albedo E / pi - image)^2 / sum w albedo^2 + ridge * |L - prior|^2``: the first
-    term is about the squared error of the shading, so ``ridge`` does not depend on the number or albedo of pixels.
-    A face shows only half of all normals, which leaves directions behind it to the prior.
+    Minimises, per colour, ``sum w (albedo E / pi - image)^2 / sum w albedo^2 + ridge * |L - prior|^2``: the
+    first term is about the squared error of the shading, so ``ridge`` does not depend on the number or albedo
+    of pixels. A face shows only half of all normals, which leaves directions behind it to the prior.
 
     Args:
         albedo_linear: Albedo in [0, 1], linear.
         image_linear: Observed colours, linear.
         normals: Unit normals in light axes.
         weights: Non-negative; pixels with weight 0 do not count.
-        prior: Light that the ridge pulls to. Without it, bands 1 and 2 are pulled to zero and the constant is free.
+        prior: Light that the ridge pulls to. Without it, bands 1 and 2 are pulled to zero and the constant is
+            free.
         ridge: Strength of the pull.
     """
-    centre = torch.zeros_like(albedo_linear[..., :1, :1]).expand(*albedo_linear.shape[:-2], 9, 3)
+    # Colours are independent: solve for (*batch, colour, k), each pixel weighing w * albedo^2.
+    energy = (weights[..., None] * albedo_linear**2).transpose(-1, -2)
+    observed = (weights[..., None] * albedo_linear * image_linear).transpose(-1, -2)
+    total = energy.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+    basis = irradiance_basis(normals)[..., None, :, :] / math.pi
+    fitted = (basis * (energy / total)[..., None]).transpose(-1, -2) @ basis
+    target = ((observed / total)[..., None, :] @ basis).squeeze(-2)
     pull = albedo_linear.new_full((9,), ridge)
     if prior is None:
-        pull[0] = min(_DC_RIDGE, ridge)
+        pull[0] = min(_FREE_RIDGE, ridge)
     else:
-        centre = prior.expand(centre.shape)
-    basis = irradiance_basis(normals) / math.pi
-    # Colours are independent: the albedo goes into the weights, (*batch, 3, N).
-    energy = (weights[..., None] * albedo_linear**2).transpose(-1, -2)
-    energy = energy / energy.sum(dim=-1, keepdim=True).clamp(min=1e-12)
-    scale = (weights[..., None] * albedo_linear**2).sum(dim=-2).clamp(min=1e-12)
-    cross = (weights[..., None] * albedo_linear * image_linear) / scale[..., None, :]
-    normal_matrix = torch.einsum("...cn,...nk,...nl->...ckl", energy, basis, basis) + torch.diag(pull)
-    residual_of_prior = torch.einsum("...nk,...nc->...ck", basis, cross) - torch.einsum(
-        "...cn,...nk,...nl,...lc->...ck", energy, basis, basis, centre
-    )
-    offset = torch.linalg.solve(normal_matrix, residual_of_prior[..., None]).squeeze(-1)
-    return centre + offset.transpose(-1, -2)
+        target = target + pull * prior.transpose(-1, -2)
+    return torch.linalg.solve(fitted + torch.diag(pull), target[..., None]).squeeze(-1).transpose(-1, -2)
 
 
 def fit_sh_radiance_robust(
@@ -67,10 +63,10 @@ def fit_sh_radiance_robust(
     ridge: float = 1e-3,
     num_iterations: int = 6,
 ) -> Float[Tensor, "*batch 9 3"]:
-    """``fit_sh_radiance`` that sets cast shadows and highlights aside by iterative re-weighting (Tukey's biweight).
+    """``fit_sh_radiance`` that sets cast shadows and highlights aside: Tukey's biweight, re-weighted.
 
-    After each fit, the luminance error of each pixel is compared with 4.685 times the robust spread (median absolute
-    error times 1.4826) of its own picture; beyond that a pixel no longer counts.
+    After each fit, the luminance error of each pixel is compared with 4.685 times the robust spread (median
+    absolute error times 1.4826) of its own picture; beyond that a pixel no longer counts.
 
     Args:
         albedo_linear: Albedo in [0, 1], linear.

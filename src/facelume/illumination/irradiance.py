@@ -1,8 +1,8 @@
 """Irradiance of radiance coefficients. The cosine-lobe factors are applied in this file and nowhere else.
 
-A Lambertian surface with normal n receives ``E(n) = sum_k A_l(k) L_k Y_k(n)`` with ``A = (pi, 2 pi / 3, pi / 4)``
-(Ramamoorthi & Hanrahan 2001), so a constant radiance of 1 gives E = pi. E is not clamped: bands 0 to 2 of a strong sun
-go negative on the far side; ``reflectance.shade`` clamps.
+A Lambertian surface with normal n receives ``E(n) = sum_k A_l(k) L_k Y_k(n)`` with ``A = (pi, 2 pi / 3, pi /
+4)`` (Ramamoorthi & Hanrahan 2001), so a constant radiance of 1 gives E = pi. E is not clamped: bands 0 to 2
+of a strong sun go negative on the far side; ``reflectance.shade`` clamps.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def irradiance(
 def irradiance_image(
     sh_radiance: Float[Tensor, "*batch 9 3"], normals: Float[Tensor, "*batch 3 H W"]
 ) -> Float[Tensor, "*batch 3 H W"]:
-    """Irradiance of one light per picture at a picture (or map) of unit normals in light axes, not clamped."""
+    """Irradiance of one light per picture at a map of unit normals in light axes, not clamped."""
     return torch.einsum("...kc,...khw->...chw", sh_radiance, _irradiance_basis_image(normals))
 
 

@@ -69,7 +69,7 @@ def light_presets() -> dict[str, LightPreset]:
 
 
 def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "9 3"]:
-    """Radiance coefficients of a light file: ``.npz`` with ``sh_radiance`` (9, 3), or a ``.hdr``/``.exr`` map.
+    """Radiance coefficients of a light file: ``.npz`` with ``sh_radiance`` (9, 3), ``.hdr`` or ``.exr``.
 
     Values are as in the file; expose them with ``with_front_shading`` where the unit of a map is arbitrary.
 
@@ -85,17 +85,17 @@ def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "9 3"]:
             values = content["sh_radiance"]
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UnreadableInputError(
-            f"cannot read a light from {file} ({error}); it must be a .npz with an array sh_radiance of shape (9, 3)"
+            f"cannot read a light from {file} ({error}); it must be a .npz with sh_radiance of shape (9, 3)"
         ) from error
     if values.shape != (9, 3) or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise UnreadableInputError(
-            f"sh_radiance in {file} is {values.dtype} {values.shape}; it must be finite numbers of shape (9, 3)"
+            f"sh_radiance in {file} is {values.dtype} {values.shape}; it must be finite and of shape (9, 3)"
         )
     return torch.from_numpy(values.astype(np.float32))
 
 
 def front_shading(sh_radiance: Float[Tensor, "*batch 9 3"]) -> Float[Tensor, "*batch"]:
-    """Exposure of a light: mean over normals of the front hemisphere (n_z > 0) of the luminance of ``max(E, 0) / pi``.
+    """Exposure of a light: luminance of ``max(E, 0) / pi``, averaged over all normals with n_z > 0.
 
     It is the brightness of a white, camera-facing half sphere, averaged over its solid angle.
     """
@@ -115,7 +115,7 @@ def with_front_shading(
 
 @functools.cache
 def _front_hemisphere() -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, " N"]]:
-    """Normals over the front hemisphere (Gauss-Legendre in z, trapezoid in azimuth) and weights that sum to 1."""
+    """Normals with n_z > 0 (Gauss-Legendre in z, trapezoid in azimuth) and weights that sum to 1."""
     nodes, node_weights = np.polynomial.legendre.leggauss(16)
     z, azimuth = 0.5 * (nodes + 1.0), 2.0 * math.pi * np.arange(32) / 32
     ring = np.sqrt(1.0 - z**2)

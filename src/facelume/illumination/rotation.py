@@ -16,25 +16,27 @@ from facelume.illumination.sh import sh_basis
 def sh_rotation_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 9 9"]:
     """Matrix that rotates coefficients: the light from direction d comes from ``rotation @ d`` afterwards.
 
-    Exact: products of two basis functions have degree 4, and the quadrature behind it integrates those exactly.
+    Exact: products of two basis functions have degree 4, and the quadrature behind it integrates those
+        exactly.
     Differentiable with respect to the rotation.
     """
     directions, weights = _quadrature()
     nodes = rotation.new_tensor(directions)
     projection = sh_basis(nodes).T * rotation.new_tensor(weights)
-    # Radiance after turning, at node d, is the old radiance at R^T d; rows are directions, hence ``nodes @ R``.
+    # Radiance after turning, at node d, is the old radiance at R^T d; rows are directions, hence ``nodes @
+    # R``.
     return projection @ sh_basis(nodes @ rotation)
 
 
 def rotate_sh(
     sh_radiance: Float[Tensor, "*#batch 9 3"], rotation: Float[Tensor, "*#batch 3 3"]
 ) -> Float[Tensor, "*batch 9 3"]:
-    """Turn a light: what came from direction d comes from ``rotation @ d`` (light axes). Batch axes broadcast."""
+    """Turn a light: what came from d comes from ``rotation @ d`` (light axes). Batch axes broadcast."""
     return sh_rotation_matrix(rotation) @ sh_radiance
 
 
 def yaw_rotation(yaw_rad: float) -> Float[Tensor, "3 3"]:
-    """Rotation about +Y (up), right-handed: a light from the viewer (+Z) moves to picture right (+X) for yaw > 0."""
+    """Rotation about +Y (up), right-handed: light from the viewer (+Z) moves to picture right (+X)."""
     cosine, sine = math.cos(yaw_rad), math.sin(yaw_rad)
     return torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 

@@ -1,7 +1,7 @@
 """Real, orthonormal spherical harmonics of bands 0 to 2, without Condon-Shortley sign.
 
-Order: l, then m: ``1; y, z, x; xy, yz, z^2, xz, x^2 - y^2``. Directions are in light axes, which are attached to the
-camera: +X right, +Y up, +Z from the scene to the viewer.
+Order: l, then m: ``1; y, z, x; xy, yz, z^2, xz, x^2 - y^2``. Directions are in light axes, which are attached
+to the camera: +X right, +Y up, +Z from the scene to the viewer.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ ITA_CLASSES = (
     (55.0, "light"),
     (float("inf"), "very light"),
 )
-"""Upper bound in degrees (inclusive) and name of each skin class (Chardon et al. 1991; Del Bino et al. 2013)."""
+"""Upper bound in degrees (inclusive) and name of each skin class (Chardon 1991, Del Bino & Bernerd 2013)."""
 
 
 def ita_degrees(albedo_linear: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
