@@ -57,3 +57,22 @@ def test_albedo_error_is_free_of_scale_and_counts_patterns() -> None:
     half = np.full((20, 20, 3), 0.5)
     half[:10] = 1.0  # values 1 and 0.5 against one colour: best constant is 0.75, error 0.25 / 0.75
     assert scale_free_error(np.ones_like(half), half, mask) == pytest.approx(0.25 / 0.75)
+
+
+def test_ssim_is_that_of_skimage() -> None:
+    from skimage.metrics import structural_similarity
+
+    generator = np.random.default_rng(3)
+    photo = generator.random((40, 50, 3)).astype(np.float32)
+    rendering = np.clip(photo + 0.1 * generator.standard_normal(photo.shape), 0, 1).astype(np.float32)
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    _, expected = structural_similarity(
+        rendering.astype(np.float64),
+        photo.astype(np.float64),
+        channel_axis=-1,
+        data_range=1.0,
+        full=True,
+        **settings,
+    )
+    ours = image_fidelity(rendering, photo, np.ones((40, 50), dtype=bool)).ssim
+    assert abs(ours - expected.mean()) < 1e-9
