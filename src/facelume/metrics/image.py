@@ -56,7 +56,7 @@ def image_fidelity(
 def _ssim_map(
     first: Float[np.ndarray, "H W 3"], second: Float[np.ndarray, "H W 3"]
 ) -> Float[np.ndarray, "H W 3"]:
-    """Structural similarity per pixel and channel, as ``skimage.metrics.structural_similarity`` defines it."""
+    """Structural similarity per pixel and channel, as ``skimage.metrics`` defines it."""
     x, y = first.astype(np.float64), second.astype(np.float64)
 
     def smooth(values: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
