@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from facelume.raster.visibility import depth_of, visible_keys
 
+MAX_SLOPE = 5.0
+
 
 def directional_visibility(
     vertices: Float[Tensor, "V 3"],
@@ -59,14 +61,17 @@ def directional_visibility(
     query = (points + normals * bias_m) @ light_axes
     own_depth = nearest - query[:, 2] - bias_m
     centre_px = (query[:, :2] - low[:2]) * scale + margin_px
-    steps = torch.linspace(-1, 1, 5, dtype=points.dtype, device=points.device) * torch.clamp(
-        softness_m * scale, min=1.0
-    )
+    # Depth of the point's own tangent plane beside it, per pixel: a slanted surface must not shadow itself.
+    axis_normals = normals @ light_axes
+    slope = (axis_normals[:, :2] / axis_normals[:, 2:].clamp(min=0.1)).clamp(-MAX_SLOPE, MAX_SLOPE) / scale
+    steps = torch.linspace(-1, 1, 5, dtype=points.dtype, device=points.device)
+    steps = steps * torch.clamp(softness_m * scale, min=1.0)
     lit = torch.zeros_like(own_depth)
     for dy in steps:
         for dx in steps:
-            column = (centre_px[:, 0] + dx).floor().long().clamp(0, size_px - 1)
-            row = (centre_px[:, 1] + dy).floor().long().clamp(0, size_px - 1)
-            lit += own_depth <= depth_map[row, column]
+            tap = (centre_px + torch.stack([dx, dy])).floor()
+            plane_depth = own_depth + (slope * (tap + 0.5 - centre_px)).sum(-1)
+            column, row = tap.long().clamp(0, size_px - 1).unbind(-1)
+            lit += plane_depth <= depth_map[row, column]
     facing = ((normals @ towards) / 0.1).clamp(0, 1)
     return lit / 25 * facing

@@ -105,8 +105,8 @@ def _draw_item(
             p, z, area = p[[0, 2, 1]], z[[0, 2, 1]], -area
         low = ((p.amin(0) + half - 1) // SUBPIXELS).clamp(min=0).tolist()
         high = ((p.amax(0) - half) // SUBPIXELS).tolist()
-        columns = torch.arange(low[0], min(high[0], width - 1) + 1, device=keys.device)
-        rows = torch.arange(low[1], min(high[1], height - 1) + 1, device=keys.device)
+        rows = torch.arange(height, device=keys.device)[low[1] : max(high[1] + 1, 0)]
+        columns = torch.arange(width, device=keys.device)[low[0] : max(high[0] + 1, 0)]
         if len(columns) == 0 or len(rows) == 0:
             continue
         y, x = torch.meshgrid(rows * SUBPIXELS + half, columns * SUBPIXELS + half, indexing="ij")

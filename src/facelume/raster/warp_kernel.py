@@ -3,6 +3,9 @@
 Imported only when something is first rasterised, because importing Warp takes a noticeable part of a second.
 """
 
+import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import no_type_check
@@ -24,8 +27,24 @@ def _quiet_warp() -> Iterator[None]:
         setattr(wp.config, name, saved)
 
 
-with _quiet_warp():
-    wp.init()
+def _start_warp() -> None:
+    """Initialise Warp without the line that its native part writes to stderr where there is no GPU driver."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            with _quiet_warp():
+                wp.init()
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            log.seek(0)
+            lines = log.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.write("".join(line for line in lines if "GPU execution will not be" not in line))
+
+
+_start_warp()
 
 
 @no_type_check
