@@ -15,7 +15,7 @@ class PinholeCamera:
 
     Attributes:
         focal_px: Focal length in pixels, the same along x and y.
-        principal_point_px: Where the optical axis meets the picture; the centre of pixel (0, 0) is (0.5, 0.5).
+        principal_point_px: Where the optical axis meets the picture; pixel (0, 0) is centred at (0.5, 0.5).
         width_px: Picture width.
         height_px: Picture height.
     """

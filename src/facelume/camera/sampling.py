@@ -26,7 +26,7 @@ def sample_crop(
     pixels.
 
     Args:
-        photo_srgb: EXIF-upright photo, uint8 or float in [0, 1]; values are averaged in the encoding they have.
+        photo_srgb: EXIF-upright photo, uint8 or float in [0, 1], averaged in the encoding it has.
         transform: The crop, defined at 224 px.
         size_px: Width and height of the result; the field of view stays that of the 224 px crop.
 
