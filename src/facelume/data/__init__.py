@@ -1,0 +1,1 @@
+"""Photo sets, crop cache, augmentation, and synthetic faces with exact labels."""

@@ -1,0 +1,139 @@
+"""Uint8 cache of face crops with a margin, cut once and read by every training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+
+from facelume.data.photos import PhotoRecord, face_box, read_parsing_mask
+from facelume.errors import UsageError
+
+CONTRACT_BOX_PX = 150.0
+CROP_PX = 224
+
+
+@dataclass(frozen=True)
+class CropCache:
+    """Crops with a margin around the contract crop, memory-mapped.
+
+    A cached picture shows ``margin_px`` x ``margin_px`` contract-crop pixels around its centre, at ``side_px``.
+
+    Attributes:
+        pictures: sRGB pictures.
+        masks: ``M_parsing`` x 255, zero where a photo has none.
+        has_mask: Which photos have a parsing mask.
+        landmarks_px: Landmarks in contract-crop pixels (box centre at (112, 112), box size 150).
+        is_validation: Which photos are in the validation split.
+        sets: Photo set of each crop.
+        margin_px: Extent of a cached picture in contract-crop pixels.
+    """
+
+    pictures: UInt8[np.ndarray, "n S S 3"]
+    masks: UInt8[np.ndarray, "n S S"]
+    has_mask: Bool[np.ndarray, " n"]
+    landmarks_px: Float[np.ndarray, "n 478 3"]
+    is_validation: Bool[np.ndarray, " n"]
+    sets: np.ndarray
+    margin_px: float
+
+    @property
+    def side_px(self) -> int:
+        """Side of a cached picture in its own pixels."""
+        return int(self.pictures.shape[1])
+
+
+def contract_landmarks(landmarks_px: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
+    """Map photo landmarks into the unrotated contract crop."""
+    centre, size = face_box(landmarks_px)
+    scale = CONTRACT_BOX_PX / float(size)
+    offset = np.array([CROP_PX / 2 - centre[0] * scale, CROP_PX / 2 - centre[1] * scale, 0.0])
+    return (landmarks_px * scale + offset).astype(np.float32)
+
+
+def _cut(
+    picture: Image.Image, landmarks_px: np.ndarray, side_px: int, margin_px: float, fill: bool
+) -> Image.Image:
+    """Cut the square around the face box, antialiased; outside the photo its edge is repeated (or zero)."""
+    centre, size = face_box(landmarks_px)
+    half = float(size) * margin_px / CONTRACT_BOX_PX / 2
+    left, top = float(centre[0]) - half, float(centre[1]) - half
+    pad = int(
+        np.ceil(max(0.0, -left, -top, left + 2 * half - picture.width, top + 2 * half - picture.height))
+    )
+    array = np.asarray(picture)
+    if pad:
+        widths = ((pad, pad), (pad, pad), (0, 0))[: array.ndim]
+        array = np.pad(array, widths, mode="edge") if fill else np.pad(array, widths)
+    box = (left + pad, top + pad, left + pad + 2 * half, top + pad + 2 * half)
+    method = Image.Resampling.BICUBIC if fill else Image.Resampling.BILINEAR
+    return Image.fromarray(array).resize((side_px, side_px), method, box=box)
+
+
+def build_crop_cache(
+    records: list[PhotoRecord],
+    folder: Path,
+    *,
+    side_px: int,
+    margin_px: float = 320.0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Cut every photo and write ``pictures.npy``, ``masks.npy``, ``labels.npz`` and ``cache.json``.
+
+    Args:
+        records: Photos with landmarks.
+        folder: Where to write; ``cache.json`` comes last: a broken-off cache is never taken for whole.
+        side_px: Resolution of the cached pictures.
+        margin_px: What they show, in contract-crop pixels.
+        on_progress: Called with done and total from time to time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (len(records), side_px, side_px)
+    pictures = np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.uint8, (*shape, 3))
+    masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.uint8, shape)
+    for index, record in enumerate(records):
+        with Image.open(record.path) as picture:
+            pictures[index] = np.asarray(
+                _cut(picture.convert("RGB"), record.landmarks_px, side_px, margin_px, True)
+            )
+        if record.mask_path is not None:
+            mask = Image.fromarray(read_parsing_mask(record.mask_path).astype(np.uint8) * 255)
+            masks[index] = np.asarray(_cut(mask, record.landmarks_px, side_px, margin_px, False))
+        if on_progress is not None and index % 100 == 0:
+            on_progress(index, len(records))
+    pictures.flush()
+    masks.flush()
+    np.savez(
+        folder / "labels.npz",
+        landmarks_px=np.stack([contract_landmarks(record.landmarks_px) for record in records]),
+        has_mask=np.array([record.mask_path is not None for record in records]),
+        is_validation=np.array([record.is_validation for record in records]),
+        sets=np.array([record.photo_set for record in records]),
+    )
+    (folder / "cache.json").write_text(json.dumps({"margin_px": margin_px, "num_photos": len(records)}))
+
+
+def open_crop_cache(folder: Path) -> CropCache:
+    """Open a cache that :func:`build_crop_cache` wrote.
+
+    Raises:
+        UsageError: The folder holds no whole cache.
+    """
+    index = folder / "cache.json"
+    if not index.is_file():
+        raise UsageError(f"no crop cache in {folder}: build it first (it is cut from the photo sets)")
+    with np.load(folder / "labels.npz", allow_pickle=False) as labels:
+        return CropCache(
+            pictures=np.load(folder / "pictures.npy", mmap_mode="r"),
+            masks=np.load(folder / "masks.npy", mmap_mode="r"),
+            has_mask=labels["has_mask"],
+            landmarks_px=labels["landmarks_px"],
+            is_validation=labels["is_validation"],
+            sets=labels["sets"],
+            margin_px=float(json.loads(index.read_text())["margin_px"]),
+        )

@@ -1,0 +1,338 @@
+"""Fit pose, identity and expression of a linear face model to its dense landmarks in a picture.
+
+Batched Gauss-Newton on 6 + identity + expression unknowns with an analytic Jacobian. Each step solves a
+quadratic problem with a Gaussian prior on the coefficients and keeps expressions in [0, 1] by an active set;
+residuals larger than their expected error count linearly (iteratively re-weighted), so that a few wrong landmarks
+do little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, PinholeCamera
+from facelume.errors import UsageError
+from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
+
+NUM_POSE = 6
+NUM_SURFACE_LANDMARKS = 468
+
+
+@runtime_checkable
+class LinearLandmarkModel(Protocol):
+    """What a face model has to offer to be fitted: landmarks that are linear in the coefficients."""
+
+    @property
+    def num_identity(self) -> int:
+        """Number of identity coefficients."""
+
+    @property
+    def num_expression(self) -> int:
+        """Number of expression coefficients."""
+
+    def landmarks(
+        self, identity: Float[Tensor, "*batch I"], expression: Float[Tensor, "*batch E"]
+    ) -> Float[Tensor, "*batch 478 3"]:
+        """Landmarks in model axes, metres."""
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkBasis:
+    """The landmark rows of a linear face model; metres, model axes.
+
+    Attributes:
+        mean: Landmarks at zero coefficients.
+        identity: Change per standard deviation of each identity coefficient.
+        expression: Change per unit of each expression coefficient.
+    """
+
+    mean: Float[Tensor, "L 3"]
+    identity: Float[Tensor, "I L 3"]
+    expression: Float[Tensor, "E L 3"]
+
+    def points(
+        self, identity: Float[Tensor, "b I"], expression: Float[Tensor, "b E"]
+    ) -> Float[Tensor, "b L 3"]:
+        """Landmarks of given coefficients, model axes, metres."""
+        rows = torch.cat([self.identity, self.expression]).flatten(1)
+        coefficients = torch.cat([identity, expression], -1)
+        return self.mean + (coefficients @ rows).unflatten(-1, self.mean.shape)
+
+
+def landmark_basis(model: LinearLandmarkModel) -> LandmarkBasis:
+    """Read the linear landmark rows off a face model by evaluating it at unit coefficients."""
+    num_identity, num_expression = model.num_identity, model.num_expression
+    with torch.no_grad():
+        unit = torch.eye(num_identity + num_expression)
+        rows = model.landmarks(unit[:, :num_identity], unit[:, num_identity:])
+        mean = model.landmarks(torch.zeros(1, num_identity), torch.zeros(1, num_expression))[0]
+    rows = rows - mean
+    return LandmarkBasis(mean, rows[:num_identity].contiguous(), rows[num_identity:].contiguous())
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Weights of the landmark fit.
+
+    Attributes:
+        num_steps: Gauss-Newton steps.
+        identity_weight: Weight of squared identity coefficients against squared errors in units of sigma.
+        expression_weight: Weight of squared deviations of the expression from its start (or from zero).
+        expression_rest_weight: Weight of squared expressions themselves.
+        depth_sigma: Standard deviation of the logarithm of the distance around that of an average head.
+        iris_weight: Factor on the weight of the ten iris points.
+        damping: Part of the diagonal added to the normal equations.
+    """
+
+    num_steps: int = 5
+    identity_weight: float = 3.0
+    expression_weight: float = 12.0
+    expression_rest_weight: float = 4.0
+    depth_sigma: float = 0.1
+    iris_weight: float = 0.3
+    damping: float = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class FitStart:
+    """Where a fit starts; the expression is also the centre of its prior.
+
+    Attributes:
+        identity: Identity coefficients, centre of their prior.
+        expression: Expression coefficients in [0, 1], centre of their prior.
+        rotvec: Rotation away from a frontal face, radians, camera axes.
+        translation: Model origin in camera axes, metres.
+    """
+
+    identity: Float[Tensor, "b I"]
+    expression: Float[Tensor, "b E"]
+    rotvec: Float[Tensor, "b 3"]
+    translation: Float[Tensor, "b 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """A fitted face.
+
+    Attributes:
+        identity: Identity coefficients in standard deviations.
+        expression: Expression coefficients in [0, 1].
+        rotvec: Rotation away from a frontal face, radians, camera axes.
+        translation: Model origin in camera axes, metres.
+        landmarks_px: Projected landmarks of the fitted face.
+        residual_px: Mean distance to the given surface landmarks (0-467).
+    """
+
+    identity: Float[Tensor, "b I"]
+    expression: Float[Tensor, "b E"]
+    rotvec: Float[Tensor, "b 3"]
+    translation: Float[Tensor, "b 3"]
+    landmarks_px: Float[Tensor, "b L 2"]
+    residual_px: Float[Tensor, " b"]
+
+
+def pose_from_landmarks(
+    basis: LandmarkBasis, landmarks_px: Float[Tensor, "b L 2"], camera: PinholeCamera = CROP_CAMERA
+) -> tuple[Float[Tensor, "b 3"], Float[Tensor, "b 3"]]:
+    """Pose of the mean face (rotation vector, metres) by scaled orthography: least squares, then SVD."""
+    centre = basis.mean.mean(dim=0)
+    model = (basis.mean - centre) * basis.mean.new_tensor(LIGHT_FROM_CAM)
+    picture = landmarks_px - landmarks_px.mean(dim=1, keepdim=True)
+    affine = (torch.linalg.pinv(model) @ picture).transpose(-1, -2)
+    left, singular, right = torch.linalg.svd(affine, full_matrices=False)
+    rows = left @ right
+    rotation = torch.cat([rows, torch.linalg.cross(rows[:, 0], rows[:, 1])[:, None]], dim=1)
+    depth = camera.focal_px / singular.mean(dim=-1)
+    principal = landmarks_px.new_tensor(camera.principal_point_px)
+    lateral = (landmarks_px.mean(dim=1) - principal) * (depth / camera.focal_px)[:, None]
+    middle = torch.cat([lateral, depth[:, None]], dim=-1)
+    offset = rotation @ (centre * centre.new_tensor(LIGHT_FROM_CAM))
+    return rotvec_from_rotation(rotation), middle - offset
+
+
+def fit_landmarks(
+    basis: LandmarkBasis,
+    landmarks_px: Float[Tensor, "b L 2"],
+    sigma_px: Float[Tensor, "b L"] | None = None,
+    *,
+    camera: PinholeCamera = CROP_CAMERA,
+    start: FitStart | None = None,
+    config: FitConfig | None = None,
+) -> FitResult:
+    """Fit the face model to landmarks.
+
+    Args:
+        basis: Landmark rows of the face model, see :func:`landmark_basis`.
+        landmarks_px: Landmarks in the camera's pixels.
+        sigma_px: Expected error of each landmark; 1 px where not given.
+        camera: Camera of the picture.
+        start: Start and prior centre, for instance the prior network's coefficients; without it the pose of
+            the mean face is found first.
+        config: Weights and number of steps.
+
+    Raises:
+        UsageError: Landmarks are not finite or do not match the basis.
+    """
+    config = config or FitConfig()
+    if landmarks_px.shape[1] != basis.mean.shape[0] or not bool(torch.isfinite(landmarks_px).all()):
+        raise UsageError(
+            f"fit_landmarks needs {basis.mean.shape[0]} finite landmarks per face, "
+            f"got {tuple(landmarks_px.shape)}"
+        )
+    num_identity, num_expression = len(basis.identity), len(basis.expression)
+    if start is None:
+        rotvec, translation = pose_from_landmarks(basis, landmarks_px, camera)
+        zeros = landmarks_px.new_zeros(len(landmarks_px), num_identity + num_expression)
+        centre = zeros
+    else:
+        rotvec, translation = start.rotvec, start.translation
+        centre = torch.cat([start.identity, start.expression.clamp(0, 1)], -1)
+    sigma = torch.ones_like(landmarks_px[..., 0]) if sigma_px is None else sigma_px
+    coefficients = centre
+    rotation = rotation_from_rotvec(rotvec)
+    rows = torch.cat([basis.identity, basis.expression])
+    precision, target = _prior(centre, num_identity, config)
+    for step in range(config.num_steps):
+        residual, jacobian = _linearise(
+            basis, rows, coefficients, rotation, translation, landmarks_px, camera
+        )
+        weight = _robust_weight(residual, sigma, is_first=step == 0 and start is None)
+        weight[:, NUM_SURFACE_LANDMARKS:] *= config.iris_weight
+        hessian, gradient = _normal_equations(jacobian, residual, weight)
+        hessian[:, NUM_POSE:, NUM_POSE:] += torch.diag_embed(precision)
+        gradient[:, NUM_POSE:] += precision * coefficients - target
+        _add_depth_prior(hessian, gradient, translation, config)
+        diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+        hessian = hessian + torch.diag_embed(config.damping * diagonal)
+        delta = _solve_bounded(hessian, gradient, coefficients, num_identity)
+        rotation = rotation_from_rotvec(delta[:, :3]) @ rotation
+        translation = translation + delta[:, 3:6]
+        coefficients = coefficients + delta[:, 6:]
+        expression = coefficients[:, num_identity:].clamp(0, 1)
+        coefficients = torch.cat([coefficients[:, :num_identity], expression], -1)
+    identity, expression = coefficients[:, :num_identity], coefficients[:, num_identity:]
+    rotvec = rotvec_from_rotation(rotation)
+    projected = project_landmarks(basis, identity, expression, rotvec, translation, camera=camera)
+    distance = (projected - landmarks_px)[:, :NUM_SURFACE_LANDMARKS].norm(dim=-1).mean(dim=-1)
+    return FitResult(identity, expression, rotvec, translation, projected, distance)
+
+
+def project_landmarks(
+    basis: LandmarkBasis,
+    identity: Float[Tensor, "b I"],
+    expression: Float[Tensor, "b E"],
+    rotvec: Float[Tensor, "b 3"],
+    translation: Float[Tensor, "b 3"],
+    *,
+    camera: PinholeCamera = CROP_CAMERA,
+) -> Float[Tensor, "b L 2"]:
+    """Project the landmarks of given coefficients and pose; pixels of the camera. Differentiable."""
+    points = basis.points(identity, expression) * basis.mean.new_tensor(LIGHT_FROM_CAM)
+    rotation = rotation_from_rotvec(rotvec)
+    return camera.project(points @ rotation.transpose(-1, -2) + translation[:, None])
+
+
+def _prior(centre: Tensor, num_identity: int, config: FitConfig) -> tuple[Tensor, Tensor]:
+    """Precision per coefficient and precision times centre; identity leans to the mean too."""
+    precision, target = torch.empty_like(centre), torch.empty_like(centre)
+    precision[:, :num_identity] = config.identity_weight
+    target[:, :num_identity] = 0.5 * config.identity_weight * centre[:, :num_identity]
+    precision[:, num_identity:] = config.expression_weight + config.expression_rest_weight
+    target[:, num_identity:] = config.expression_weight * centre[:, num_identity:]
+    return precision, target
+
+
+def _linearise(
+    basis: LandmarkBasis,
+    rows: Tensor,
+    coefficients: Tensor,
+    rotation: Tensor,
+    translation: Tensor,
+    landmarks_px: Tensor,
+    camera: PinholeCamera,
+) -> tuple[Tensor, Tensor]:
+    """Residuals (b, L, 2) in pixels and their Jacobian (b, L, 2, 6 + K)."""
+    flip = basis.mean.new_tensor(LIGHT_FROM_CAM)
+    points = basis.mean + (coefficients @ rows.flatten(1)).unflatten(-1, basis.mean.shape)
+    turned = (points * flip) @ rotation.transpose(-1, -2)
+    camera_points = turned + translation[:, None]
+    residual = camera.project(camera_points) - landmarks_px
+    x, y, z = camera_points.unbind(-1)
+    scale = camera.focal_px / z
+    zero = torch.zeros_like(x)
+    by_point = torch.stack(
+        [torch.stack([scale, zero, -scale * x / z], -1), torch.stack([zero, scale, -scale * y / z], -1)], -2
+    )
+    # d(turned) / d(rotation) = turned, crossed from the left by the small rotation.
+    by_rotation = torch.linalg.cross(turned[:, :, None].expand_as(by_point), by_point)
+    by_model = (by_point @ rotation[:, None]) * flip
+    num_faces, num_points = x.shape
+    stacked = by_model.permute(1, 0, 2, 3).reshape(num_points, 2 * num_faces, 3)
+    by_coefficient = torch.bmm(stacked, rows.permute(1, 2, 0))
+    by_coefficient = by_coefficient.reshape(num_points, num_faces, 2, len(rows)).permute(1, 0, 2, 3)
+    return residual, torch.cat([by_rotation, by_point, by_coefficient], -1)
+
+
+def _robust_weight(residual: Tensor, sigma: Tensor, *, is_first: bool) -> Tensor:
+    """Inverse variance, less where the residual exceeds twice its sigma (not yet in a cold first step)."""
+    if is_first:
+        return 1.0 / sigma.square()
+    threshold = 2.0 * sigma
+    return threshold / (sigma.square() * torch.maximum(residual.norm(dim=-1), threshold))
+
+
+def _normal_equations(jacobian: Tensor, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    root = weight.sqrt()[..., None]
+    scaled = (jacobian * root[..., None]).flatten(1, 2)
+    error = (residual * root).flatten(1)
+    transposed = scaled.transpose(-1, -2)
+    return transposed @ scaled, (transposed @ error[..., None])[..., 0]
+
+
+def _add_depth_prior(hessian: Tensor, gradient: Tensor, translation: Tensor, config: FitConfig) -> None:
+    """Hold the distance near that of an average head in the contract crop (in place on fresh tensors)."""
+    depth = translation[:, 2]
+    precision = 1.0 / (config.depth_sigma * CONTRACT_DEPTH_M) ** 2
+    hessian[:, 5, 5] += precision
+    gradient[:, 5] += precision * (depth - CONTRACT_DEPTH_M)
+
+
+CONTRACT_DEPTH_M = 1.05
+"""Distance at which the box of an average face measures 150 px in the crop camera."""
+
+
+def _solve_bounded(hessian: Tensor, gradient: Tensor, coefficients: Tensor, num_identity: int) -> Tensor:
+    """Minimise the quadratic with expressions kept in [0, 1]: variables that leave are put on their bound."""
+    size = gradient.shape[-1]
+    first = NUM_POSE + num_identity
+    expression = coefficients[:, num_identity:]
+    low, high = -expression, 1.0 - expression
+    fixed = torch.zeros_like(gradient, dtype=torch.bool)
+    value = torch.zeros_like(gradient)
+    delta = value
+    for _ in range(3):
+        delta = _solve_with_fixed(hessian, gradient, fixed, value)
+        proposed = delta[:, first:]
+        bounded = torch.maximum(torch.minimum(proposed, high), low)
+        violated = torch.zeros(len(delta), size, dtype=torch.bool, device=delta.device)
+        violated[:, first:] = (proposed - bounded).abs() > 1e-6
+        if not bool((violated & ~fixed).any()):
+            break
+        value = torch.cat([torch.zeros_like(delta[:, :first]), bounded], -1)
+        fixed = fixed | violated
+    return delta
+
+
+def _solve_with_fixed(hessian: Tensor, gradient: Tensor, fixed: Bool[Tensor, "b K"], value: Tensor) -> Tensor:
+    value = torch.where(fixed, value, torch.zeros_like(value))
+    right = -gradient - (hessian @ value[..., None])[..., 0]
+    free = (~fixed).to(hessian.dtype)
+    reduced = hessian * free[:, :, None] * free[:, None, :] + torch.diag_embed(1.0 - free)
+    factor = torch.linalg.cholesky(reduced.double())
+    solution = torch.cholesky_solve((right * free).double()[..., None], factor)[..., 0].to(gradient.dtype)
+    return torch.where(fixed, value, solution)
