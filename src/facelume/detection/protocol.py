@@ -1,0 +1,32 @@
+"""What every face locator offers to the pipeline."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from facelume.types import FaceDetection
+
+
+class FaceLocator(Protocol):
+    """Finds the faces of a photo."""
+
+    def locate(self, photo_srgb: UInt8[np.ndarray, "H W 3"]) -> list[FaceDetection]:
+        """Return the faces of an upright photo (EXIF already applied), largest box first; empty if none.
+
+        Boxes and points are in photo pixels (pixel (0, 0) has its centre at (0.5, 0.5)) and may reach beyond
+        the photo where a face is cut by its border.
+        """
+        ...
+
+
+def largest_first(detections: list[FaceDetection]) -> list[FaceDetection]:
+    """Sort detections by the area of their box, largest first."""
+
+    def area(detection: FaceDetection) -> float:
+        left, top, right, bottom = detection.box_px
+        return (right - left) * (bottom - top)
+
+    return sorted(detections, key=area, reverse=True)

@@ -1,0 +1,37 @@
+"""Which of several overlapping boxes stays: greedy non-maximum suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def suppress_overlaps(
+    boxes_px: Float[np.ndarray, "n 4"],
+    scores: Float[np.ndarray, " n"],
+    *,
+    max_iou: float = 0.3,
+    max_contained: float = 0.7,
+) -> Int[np.ndarray, " k"]:
+    """Indices of the boxes that stay, best score first.
+
+    Args:
+        boxes_px: Left, top, right, bottom.
+        scores: Higher is better.
+        max_iou: A box goes if its intersection over union with a better one exceeds this.
+        max_contained: A box goes if a better one and it overlap by more than this share of the smaller of the
+            two (an eye or a mouth taken for a face, or a head taken for a face around the face).
+    """
+    order = np.argsort(-scores, kind="stable")
+    area = np.prod(np.maximum(0.0, boxes_px[:, 2:] - boxes_px[:, :2]), axis=1)
+    kept: list[int] = []
+    for index in order:
+        box = boxes_px[index]
+        others = boxes_px[kept]
+        extent = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+        shared = np.prod(np.maximum(0.0, extent), axis=1)
+        iou = shared / np.maximum(area[index] + area[kept] - shared, 1e-9)
+        contained = shared / np.maximum(np.minimum(area[index], area[kept]), 1e-9)
+        if not bool(((iou > max_iou) | (contained > max_contained)).any()):
+            kept.append(int(index))
+    return np.array(kept, dtype=np.int64)
