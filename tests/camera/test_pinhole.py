@@ -33,4 +33,6 @@ def test_projection_gradient():
 
 def test_a_resized_camera_scales_pixel_positions():
     points = torch.tensor([[0.05, -0.03, 0.9]])
-    torch.testing.assert_close(CROP_CAMERA.resized(512).project(points), CROP_CAMERA.project(points) * (512 / 224))
+    torch.testing.assert_close(
+        CROP_CAMERA.resized(512).project(points), CROP_CAMERA.project(points) * (512 / 224)
+    )

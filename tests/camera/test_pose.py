@@ -42,7 +42,9 @@ def test_network_vector_is_the_picture_offset_in_half_crops_and_log_depth():
 
 def test_frontal_face_looks_into_the_camera_upright():
     matrix = cam_from_model(torch.zeros(3), torch.tensor([0.0, 0.0, 1.0]))
-    model = torch.tensor([[0.0, 0, 0], [0, 0.1, 0], [0.1, 0, 0], [0, 0, 0.1]])  # origin, up, subject's left, nose
+    model = torch.tensor(
+        [[0.0, 0, 0], [0, 0.1, 0], [0.1, 0, 0], [0, 0, 0.1]]
+    )  # origin, up, subject's left, nose
     cam = transform_points(matrix, model)
     picture = CROP_CAMERA.project(cam)
     assert picture[1, 1] < picture[0, 1]  # up is up

@@ -12,7 +12,9 @@ OCTAHEDRON_FACES = torch.tensor(
 
 def test_counter_clockwise_triangles_point_outwards_with_twice_their_area():
     triangle = torch.tensor([[0.0, 0, 0], [2, 0, 0], [0, 3, 0]])
-    torch.testing.assert_close(triangle_normals(triangle, torch.tensor([[0, 1, 2]])), torch.tensor([[0.0, 0, 6]]))
+    torch.testing.assert_close(
+        triangle_normals(triangle, torch.tensor([[0, 1, 2]])), torch.tensor([[0.0, 0, 6]])
+    )
 
 
 def test_octahedron_normals_are_its_vertices_at_any_size():

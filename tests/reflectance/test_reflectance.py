@@ -73,7 +73,9 @@ def test_white_is_l_star_100_and_neutral():
 def test_ita_is_the_angle_of_lightness_over_yellowness():
     skin = linear_from_srgb(torch.tensor([229.0, 194.0, 170.0]) / 255.0)
     lightness, _, yellow = skimage.color.rgb2lab(np.array([[[229, 194, 170]]]) / 255.0)[0, 0]
-    assert ita_degrees(skin).item() == pytest.approx(math.degrees(math.atan((lightness - 50) / yellow)), abs=0.1)
+    assert ita_degrees(skin).item() == pytest.approx(
+        math.degrees(math.atan((lightness - 50) / yellow)), abs=0.1
+    )
 
 
 def test_ita_falls_with_darker_skin_and_names_the_class():

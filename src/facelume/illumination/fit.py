@@ -21,7 +21,7 @@ def fit_sh_radiance(
     weights: Float[Tensor, "*batch N"],
     *,
     prior: Float[Tensor, "*#batch 9 3"] | None = None,
-    ridge: float = 1e-3,
+    ridge: float = 1e-4,
 ) -> Float[Tensor, "*batch 9 3"]:
     """Light that explains ``image = albedo * E(n) / pi`` best, by weighted ridge regression; differentiable.
 
@@ -60,7 +60,7 @@ def fit_sh_radiance_robust(
     weights: Float[Tensor, "*batch N"],
     *,
     prior: Float[Tensor, "*#batch 9 3"] | None = None,
-    ridge: float = 1e-3,
+    ridge: float = 1e-4,
     num_iterations: int = 6,
 ) -> Float[Tensor, "*batch 9 3"]:
     """``fit_sh_radiance`` that sets cast shadows and highlights aside: Tukey's biweight, re-weighted.

@@ -1,0 +1,116 @@
+import pytest
+import torch
+
+from facelume.illumination import (
+    fit_sh_radiance,
+    fit_sh_radiance_robust,
+    irradiance,
+    light_presets,
+)
+from facelume.reflectance import luminance, shade
+
+
+def scene(num=3000, seed=0, *, is_front=True):
+    generator = torch.Generator().manual_seed(seed)
+    normals = torch.nn.functional.normalize(torch.randn(num, 3, generator=generator), dim=-1)
+    if is_front:
+        normals[:, 2] = normals[:, 2].abs()
+    albedo = 0.2 + 0.5 * torch.rand(num, 3, generator=generator)
+    light = light_presets()["esplanade"].sh_radiance
+    return albedo, normals, light
+
+
+def image_of(albedo, normals, light):
+    return albedo * irradiance(light[None], normals) / torch.pi
+
+
+def shading_error(found, light, normals):
+    difference = luminance(irradiance(found[None], normals) - irradiance(light[None], normals))
+    return (difference.square().mean().sqrt() / luminance(irradiance(light[None], normals)).mean()).item()
+
+
+def test_a_light_seen_from_all_sides_is_recovered():
+    albedo, normals, light = scene(is_front=False)
+    found = fit_sh_radiance(albedo, image_of(albedo, normals, light), normals, torch.ones(3000), ridge=1e-7)
+    torch.testing.assert_close(found, light, atol=2e-3, rtol=2e-3)
+
+
+def test_the_front_half_is_enough_for_its_shading():
+    albedo, normals, light = scene()
+    image = image_of(albedo, normals, light)
+    assert shading_error(fit_sh_radiance(albedo, image, normals, torch.ones(3000)), light, normals) < 0.02
+
+
+def test_a_strong_ridge_gives_the_prior_and_no_weight_gives_it_too():
+    albedo, normals, light = scene()
+    prior = light_presets()["hall"].sh_radiance
+    image = image_of(albedo, normals, light)
+    strong = fit_sh_radiance(albedo, image, normals, torch.ones(3000), prior=prior, ridge=1e6)
+    torch.testing.assert_close(strong, prior, atol=1e-4, rtol=1e-4)
+    nothing = fit_sh_radiance(albedo, image, normals, torch.zeros(3000), prior=prior)
+    torch.testing.assert_close(nothing, prior)
+
+
+def test_without_a_prior_the_constant_is_free():
+    albedo, normals, _ = scene()
+    grey = fit_sh_radiance(albedo, 0.6 * albedo, normals, torch.ones(3000), ridge=10.0)
+    torch.testing.assert_close(grey[0], torch.full((3,), 0.6 * (4 * torch.pi) ** 0.5), atol=1e-3, rtol=0)
+
+
+def test_the_fit_depends_neither_on_the_number_nor_on_the_scale_of_weights():
+    albedo, normals, light = scene(500)
+    image = image_of(albedo, normals, light)
+    single = fit_sh_radiance(albedo, image, normals, torch.ones(500), ridge=0.1)
+    twice = [torch.cat((v, v)) for v in (albedo, image, normals)]
+    torch.testing.assert_close(fit_sh_radiance(*twice, torch.full((1000,), 9.0), ridge=0.1), single)
+
+
+def test_pixels_without_weight_do_not_count():
+    albedo, normals, light = scene(500)
+    image = image_of(albedo, normals, light)
+    weights = (torch.arange(500) < 400).float()
+    broken = torch.where(weights[:, None] > 0, image, torch.full_like(image, 50.0))
+    torch.testing.assert_close(
+        fit_sh_radiance(albedo, broken, normals, weights),
+        fit_sh_radiance(albedo[:400], image[:400], normals[:400], torch.ones(400)),
+    )
+
+
+@pytest.mark.parametrize("fit", [fit_sh_radiance, fit_sh_radiance_robust])
+def test_batches_agree(fit):
+    scenes = [scene(200, seed) for seed in range(6)]
+    albedo = torch.stack([s[0] for s in scenes]).reshape(2, 3, 200, 3)
+    normals = torch.stack([s[1] for s in scenes]).reshape(2, 3, 200, 3)
+    image = albedo * (0.3 + 0.5 * normals[..., 1:2].clamp(min=0))
+    weights = torch.ones(2, 3, 200)
+    prior = light_presets()["hall"].sh_radiance
+    found = fit(albedo, image, normals, weights, prior=prior)
+    for i in range(2):
+        for j in range(3):
+            single = fit(albedo[i, j], image[i, j], normals[i, j], weights[i, j], prior=prior)
+            torch.testing.assert_close(found[i, j], single, atol=1e-3, rtol=1e-3)
+
+
+def test_shadows_and_highlights_are_set_aside():
+    albedo, normals, light = scene()
+    image = shade(albedo, irradiance(light[None], normals))
+    generator = torch.Generator().manual_seed(3)
+    kind = torch.rand(3000, 1, generator=generator)
+    # A cast shadow on every fifth pixel, a highlight on every tenth, and 1 % noise on all.
+    image = torch.where(kind < 0.2, 0.35 * image, torch.where(kind > 0.9, image + 0.4, image))
+    image = image + 0.01 * torch.randn(3000, 3, generator=generator) * image
+    weights = torch.ones(3000)
+    plain = shading_error(fit_sh_radiance(albedo, image, normals, weights), light, normals)
+    robust = shading_error(fit_sh_radiance_robust(albedo, image, normals, weights), light, normals)
+    assert plain > 0.05
+    assert robust < 0.02
+
+
+def test_gradients_flow_to_albedo_and_image():
+    albedo, normals, light = (v.double() for v in scene(40))
+    image = image_of(albedo, normals, light)
+    weights = torch.rand(40, dtype=torch.float64) + 0.5
+    inputs = (albedo.requires_grad_(), image.detach().requires_grad_(), weights.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda a, i, w: fit_sh_radiance(a, i, normals, w, ridge=0.05), inputs, fast_mode=True
+    )
