@@ -25,7 +25,7 @@ class GeometryBuffers:
         uv: Atlas coordinates at each pixel centre; 0 where empty.
         normal_light: Unit normal in the light frame (+X right, +Y up, +Z to the viewer); 0 where empty.
         mask: True where any part of the head is seen.
-        face_mask: M_proj: True where the visible triangle belongs to the face front.
+        face_mask: M_proj: True where the face front is seen, or an eye, teeth or the inner mouth through it.
         part: Part number of the visible triangle (``Topology.face_part``), -1 where empty.
         depth: Camera z, metres; 0 where empty.
         pix_to_face: Visible triangle, -1 where empty.
@@ -80,11 +80,12 @@ def buffers_from_raster(
     uvs = topology.uvs.to(vertices_cam.dtype).expand(vertices_cam.shape[0], -1, -1)
     mask = pix_to_face >= 0
     face = pix_to_face.clamp(min=0)
+    counted = topology.face_front | (topology.face_part > 0)
     return GeometryBuffers(
         uv=interpolate(uvs, topology.uv_faces, pix_to_face, bary_coords),
         normal_light=functional.normalize(normal, dim=1),
         mask=mask,
-        face_mask=mask & topology.face_front[face],
+        face_mask=mask & counted[face],
         part=torch.where(mask, topology.face_part[face].to(torch.int8), -1),
         depth=raster.depth,
         pix_to_face=pix_to_face,
