@@ -29,7 +29,7 @@ def unit_of(path: Path) -> str:
 
 
 def imported_modules(source: str) -> list[str]:
-    """Every module that is imported anywhere in a source, also inside functions; relative ones start with a dot."""
+    """Every module imported anywhere in a source, also inside functions; relative ones start with a dot."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -88,10 +88,15 @@ def _strip_mean(strip: Shaped[np.ndarray, "H W 3"], block_px: int) -> Float[Tens
         if block_px > 1:
             strip = np.asarray(Image.fromarray(np.ascontiguousarray(strip)).reduce(block_px))
         return torch.from_numpy(strip.astype(np.float32) * np.float32(1.0 / 255.0)).permute(2, 0, 1)[None]
-    channels = torch.from_numpy(strip.astype(np.float32)).permute(2, 0, 1)[None]
-    if block_px == 1:
-        return channels
-    return F.avg_pool2d(channels, block_px, ceil_mode=True, count_include_pad=False)
+    if block_px > 1:
+        rows, columns = (np.arange(0, length, block_px) for length in strip.shape[:2])
+        total = np.add.reduceat(np.add.reduceat(strip, rows, axis=0), columns, axis=1)
+        heights, widths = (
+            np.diff(starts, append=length)
+            for starts, length in zip((rows, columns), strip.shape[:2], strict=True)
+        )
+        strip = total / (heights[:, None] * widths)[..., None]
+    return torch.from_numpy(strip.astype(np.float32)).permute(2, 0, 1)[None]
 
 
 def _read_bilinear(
