@@ -22,7 +22,7 @@ CROP_PX = 224
 class CropCache:
     """Crops with a margin around the contract crop, memory-mapped.
 
-    A cached picture shows ``margin_px`` x ``margin_px`` contract-crop pixels around its centre, at ``side_px``.
+    A cached picture shows ``margin_px`` x ``margin_px`` contract-crop pixels around its centre.
 
     Attributes:
         pictures: sRGB pictures.

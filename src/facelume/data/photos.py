@@ -86,7 +86,7 @@ def face_box(
 def mirror_permutation(landmarks_px: Float[np.ndarray, "n 478 3"]) -> np.ndarray:
     """Derive which landmark takes whose place when a picture is mirrored.
 
-    The mean of the box-normalised shapes is nearly symmetric; each point is matched to the nearest mirrored one
+    The mean of the box-normalised shapes is nearly symmetric; each point goes to the nearest mirrored one
     by an optimal assignment, in which irises and mesh points are kept apart.
 
     Raises:

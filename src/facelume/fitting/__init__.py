@@ -10,13 +10,23 @@ from facelume.fitting.landmarks import (
     pose_from_landmarks,
     project_landmarks,
 )
+from facelume.fitting.photometric import (
+    PhotometricConfig,
+    PhotometricFit,
+    fit_light,
+    fit_light_and_albedo,
+)
 
 __all__ = [
     "FitConfig",
     "FitResult",
     "FitStart",
     "LandmarkBasis",
+    "PhotometricConfig",
+    "PhotometricFit",
     "fit_landmarks",
+    "fit_light",
+    "fit_light_and_albedo",
     "landmark_basis",
     "pose_from_landmarks",
     "project_landmarks",

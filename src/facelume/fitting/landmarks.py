@@ -2,8 +2,8 @@
 
 Batched Gauss-Newton on 6 + identity + expression unknowns with an analytic Jacobian. Each step solves a
 quadratic problem with a Gaussian prior on the coefficients and keeps expressions in [0, 1] by an active set;
-residuals larger than their expected error count linearly (iteratively re-weighted), so that a few wrong landmarks
-do little.
+residuals larger than their expected error count linearly (iteratively re-weighted): a few wrong landmarks do
+little.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Prior network: one light trunk that reads landmarks, coefficients and the parsing mask off a face crop.
 
 The trunk is a ResNet-18 of small width. Two heads read its last feature map through a coarse spatial
-pooling (dense landmarks with a spread each; coefficients of the open face model), and a light top-down decoder on
-its pyramid gives the parsing mask.
+pooling (dense landmarks with a spread each; coefficients of the open face model), and a light top-down
+decoder on its pyramid gives the parsing mask.
 """
 
 from __future__ import annotations

@@ -1,0 +1,88 @@
+import math
+
+import torch
+
+from facelume.fitting import PhotometricConfig, fit_light, fit_light_and_albedo
+from facelume.illumination import irradiance_basis
+
+
+def half_sphere(num_pixels: int = 900) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    normals = torch.randn(num_pixels, 3, generator=generator)
+    normals[:, 2] = normals[:, 2].abs() + 0.2
+    return torch.nn.functional.normalize(normals, dim=-1)
+
+
+def side_light() -> torch.Tensor:
+    light = torch.zeros(9, 3)
+    light[0] = torch.tensor([3.3, 3.1, 2.9])
+    light[3] = 1.0
+    light[1] = -0.4
+    return light
+
+
+def scene() -> tuple[torch.Tensor, ...]:
+    """Albedo mean and basis (brightness, redness, a spot), true coefficients, normals and the picture."""
+    normals = half_sphere()
+    num_pixels = len(normals)
+    mean = torch.tensor([0.5, 0.35, 0.27]).expand(num_pixels, 3)
+    spot = (normals[:, 0] > 0.4).float()
+    basis = torch.zeros(num_pixels, 3, 3)
+    basis[:, :, 0] = mean * 0.3
+    basis[:, 0, 1], basis[:, 1, 1] = 0.04, -0.03
+    basis[:, :, 2] = -0.12 * spot[:, None]
+    coeffs = torch.tensor([0.6, -0.8, 1.2])
+    albedo = mean + basis @ coeffs
+    image = albedo * (irradiance_basis(normals) @ side_light()) / math.pi
+    return mean, basis, coeffs, normals, image
+
+
+def test_light_of_known_albedo_is_found_in_spite_of_highlights_and_shadow():
+    mean, basis, coeffs, normals, image = scene()
+    albedo = mean + basis @ coeffs
+    spoiled = image.clone()
+    spoiled[::15] += 0.6
+    spoiled[1::15] *= 0.1
+    fit = fit_light(albedo[None], spoiled[None], normals[None], torch.ones(1, len(normals)))
+    shading = irradiance_basis(normals) @ side_light() / math.pi
+    found = irradiance_basis(normals) @ fit.sh_radiance[0] / math.pi
+    assert ((found - shading).abs() / shading).mean() < 0.03
+    assert fit.trust[0, ::15].mean() < 0.2
+    assert fit.trust[0, 2::15].mean() > 0.8
+
+
+def test_albedo_and_light_are_told_apart():
+    mean, basis, coeffs, normals, image = scene()
+    fit = fit_light_and_albedo(
+        mean[None], basis[None], image[None], normals[None], torch.ones(1, len(normals))
+    )
+    albedo = mean + basis @ coeffs
+    found = mean + basis @ fit.albedo_coeffs[0]
+    shading = irradiance_basis(normals) @ side_light() / math.pi
+    found_shading = irradiance_basis(normals) @ fit.sh_radiance[0] / math.pi
+    picture = found * found_shading
+    assert ((picture - image).abs() / image).mean() < 0.03
+    assert ((found - albedo).abs() / albedo).mean() < 0.12
+    assert ((found_shading - shading).abs() / shading).mean() < 0.12
+    assert abs(float(fit.albedo_coeffs[0, 2] - coeffs[2])) < 0.4
+
+
+def test_uninformative_pixels_give_the_prior():
+    mean, basis, _, normals, image = scene()
+    config = PhotometricConfig(exposure=0.8)
+    fit = fit_light_and_albedo(
+        mean[None], basis[None], image[None], normals[None], torch.zeros(1, len(normals)), config=config
+    )
+    torch.testing.assert_close(fit.albedo_coeffs, torch.zeros(1, 3))
+    shading = irradiance_basis(normals) @ fit.sh_radiance[0] / math.pi
+    torch.testing.assert_close(shading, torch.full_like(shading, 0.8), atol=1e-4, rtol=0)
+
+
+def test_darker_exposure_goes_to_the_light_more_than_to_the_skin():
+    mean, basis, _, normals, image = scene()
+    ones = torch.ones(1, len(normals))
+    tight = PhotometricConfig(exposure_sigma=2.0)
+    normal = fit_light_and_albedo(mean[None], basis[None], image[None], normals[None], ones, config=tight)
+    dark = fit_light_and_albedo(mean[None], basis[None], 0.7 * image[None], normals[None], ones, config=tight)
+    ratio = dark.sh_radiance[0, 0].mean() / normal.sh_radiance[0, 0].mean()
+    assert 0.65 < ratio < 0.85
