@@ -86,21 +86,17 @@ def barycentric_at(
         pix_to_face: Triangle of each pixel, -1 for none.
         camera: Intrinsics.
     """
-    b, height, width = pix_to_face.shape
-    is_seen = (pix_to_face >= 0).reshape(b, -1)
-    corners = faces[pix_to_face.reshape(b, -1).clamp(min=0)]
-    z = vertices_cam[..., 2]
-    points_px = _project(vertices_cam, camera)
+    _, height, width = pix_to_face.shape
+    z = vertices_cam[..., 2:].clamp(min=NEAR_M)
+    on_picture = torch.cat([_project(vertices_cam, camera), 1 / z], -1)
     rows = torch.arange(height, device=z.device, dtype=z.dtype) + 0.5
     columns = torch.arange(width, device=z.device, dtype=z.dtype) + 0.5
     pixel_y, pixel_x = torch.meshgrid(rows, columns, indexing="ij")
-    pixel_x, pixel_y = pixel_x.reshape(1, -1), pixel_y.reshape(1, -1)
     x, y, inverse_z = [], [], []
-    for corner in range(3):
-        index = corners[..., corner]
-        x.append(torch.gather(points_px[..., 0], 1, index) - pixel_x)
-        y.append(torch.gather(points_px[..., 1], 1, index) - pixel_y)
-        inverse_z.append(1 / torch.gather(z, 1, index).clamp(min=NEAR_M))
+    for rows_of_corner in _corner_rows(on_picture, faces, pix_to_face):
+        x.append(rows_of_corner[..., 0] - pixel_x)
+        y.append(rows_of_corner[..., 1] - pixel_y)
+        inverse_z.append(rows_of_corner[..., 2])
     weights = torch.stack(
         [(x[i] * y[j] - y[i] * x[j]) * inverse_z[k] for i, j, k in ((1, 2, 0), (2, 0, 1), (0, 1, 2))], -1
     )
@@ -109,7 +105,7 @@ def barycentric_at(
     weights = (weights / torch.where(total.abs() > tiny, total, 1.0)).clamp(0, 1)
     total = weights.sum(-1, keepdim=True)
     weights = weights / torch.where(total > 0, total, 1.0)
-    return torch.where(is_seen[..., None], weights, 0.0).reshape(b, height, width, 3)
+    return torch.where((pix_to_face >= 0)[..., None], weights, 0.0)
 
 
 def interpolate(
@@ -129,12 +125,8 @@ def interpolate(
         pix_to_face: Triangle of each pixel, -1 for none.
         bary_coords: Weights of the corners, 0 at empty pixels.
     """
-    b, height, width = pix_to_face.shape
-    corners = faces[pix_to_face.reshape(b, -1).clamp(min=0)]
-    weights = bary_coords.reshape(b, -1, 3)
-    batch = torch.arange(b, device=faces.device)[:, None]
-    values = sum(attributes[batch, corners[..., k]] * weights[..., k : k + 1] for k in range(3))
-    return values.reshape(b, height, width, attributes.shape[-1])
+    first, second, third = _corner_rows(attributes, faces, pix_to_face)
+    return first * bary_coords[..., :1] + second * bary_coords[..., 1:2] + third * bary_coords[..., 2:]
 
 
 def sample_map(uv_map: Float[Tensor, "b C h w"], uv: Float[Tensor, "b H W 2"]) -> Float[Tensor, "b C H W"]:
@@ -149,3 +141,17 @@ def _project(vertices_cam: Float[Tensor, "b V 3"], camera: PinholeCamera) -> Flo
     z = vertices_cam[..., 2:].clamp(min=NEAR_M)
     centre = vertices_cam.new_tensor(camera.principal_point_px)
     return vertices_cam[..., :2] / z * camera.focal_px + centre
+
+
+def _corner_rows(
+    attributes: Float[Tensor, "b V C"], faces: Int[Tensor, "F 3"], pix_to_face: Int[Tensor, "b H W"]
+) -> list[Float[Tensor, "b H W C"]]:
+    """Attributes of each corner of each pixel's triangle (of triangle 0 where empty)."""
+    b, num_rows, channels = attributes.shape
+    table = attributes.reshape(b * num_rows, channels)
+    start = torch.arange(b, device=faces.device)[:, None, None] * num_rows
+    face = pix_to_face.clamp(min=0)
+    return [
+        table.index_select(0, (faces[:, k][face] + start).flatten()).reshape(*face.shape, channels)
+        for k in range(3)
+    ]

@@ -100,13 +100,11 @@ def texel_map(topology: Topology, size: int, *, gutter_px: int | None = None) ->
 def interpolate_texels(texels: TexelMap, attributes: Float[Tensor, "b V C"]) -> Float[Tensor, "b C S S"]:
     """Spread per-vertex values over the atlas (linear in each triangle); 0 beyond the gutter."""
     b, _, channels = attributes.shape
-    planes = attributes.transpose(1, 2)
-    values = sum(
-        planes[..., texels.vertex_index[..., k].flatten()]
-        * texels.bary_coords[..., k].flatten().to(planes.dtype)
-        for k in range(3)
-    )
-    return values.reshape(b, channels, texels.size, texels.size)
+    values = attributes.new_zeros(b, texels.size**2, channels)
+    for k in range(3):
+        weight = texels.bary_coords[..., k].reshape(-1, 1).to(attributes.dtype)
+        values = values + attributes.index_select(1, texels.vertex_index[..., k].flatten()) * weight
+    return values.transpose(1, 2).reshape(b, channels, texels.size, texels.size)
 
 
 def texel_positions(texels: TexelMap, vertices: Float[Tensor, "b V 3"]) -> Float[Tensor, "b 3 S S"]:
