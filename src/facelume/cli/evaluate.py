@@ -1,0 +1,54 @@
+"""``facelume evaluate``: reconstruct a folder of photos and measure the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facelume.cli.reporting import progress, say, say_json
+from facelume.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure facelume on a folder of photos; writes summary.json and photos.jsonl."""
+
+    data: Path
+    """Folder of photo sets, as `docs/benchmarks.md` describes it."""
+    out: Path
+    """Folder for figures and results."""
+    experiment: str = "reconstruction"
+    """What is measured; "reconstruction" is the only one in this version."""
+    split: Literal["all", "validation"] = "all"
+    """Measure everyone, or only the people held out of training."""
+    limit: int = 0
+    """At most this many photos per set; 0 means all."""
+    uv_size: Literal[256, 512, 1024, 2048] = 256
+    """Texels along an edge of the albedo map."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks run."""
+    json: bool = False
+    """Print summary.json instead of its place."""
+
+    def run(self) -> int:
+        """Evaluates."""
+        if self.experiment != "reconstruction":
+            raise UsageError(f"no experiment named {self.experiment!r}; there is: reconstruction")
+        from facelume.evaluation import EvaluationOptions, evaluate
+        from facelume.pipeline import Reconstructor
+
+        options = EvaluationOptions(split=self.split, limit=self.limit, uv_size=self.uv_size)
+        with progress("photos", 1) as (bar, task):
+            summary = evaluate(
+                self.data,
+                self.out,
+                options,
+                reconstructor=Reconstructor(device=self.device, uv_size=self.uv_size),
+                on_photo=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        if self.json:
+            say_json(summary)
+        else:
+            say(str(self.out / "summary.json"))
+        return 0

@@ -1,0 +1,63 @@
+"""Entry point: the commands, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from facelume.cli.app import App
+from facelume.cli.evaluate import Evaluate
+from facelume.cli.inspect import Doctor, FaceModels, Lights, Weights
+from facelume.cli.preprocess import Preprocess
+from facelume.cli.reconstruct import Reconstruct
+from facelume.cli.relight import Relight
+from facelume.cli.train import Train
+from facelume.errors import FacelumeError
+
+Command = (
+    Annotated[Reconstruct, tyro.conf.subcommand("reconstruct")]
+    | Annotated[Relight, tyro.conf.subcommand("relight")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Preprocess, tyro.conf.subcommand("preprocess")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+    | Annotated[Weights, tyro.conf.subcommand("weights")]
+    | Annotated[FaceModels, tyro.conf.subcommand("face-model")]
+    | Annotated[Lights, tyro.conf.subcommand("lights")]
+    | Annotated[App, tyro.conf.subcommand("app")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: Command line without the program's name; default: the process's.
+
+    Returns:
+        Exit status: 0 ok, 1 some photos of a batch failed, 2 usage, 3 no face, 4 weights or assets,
+        5 unreadable input, 130 interrupted.
+    """
+    try:
+        command = tyro.cli(
+            Command,  # type: ignore[arg-type]
+            prog="facelume",
+            description="One photo of a face in; light-free albedo, its light and a rigged mesh out.",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
+        )
+        return command.run()
+    except FacelumeError as error:
+        sys.stderr.write(f"facelume: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("facelume: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; keep Python from writing to it again on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,183 @@
+"""``facelume reconstruct``: photos in, one result folder per face out."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tyro.conf import Positional
+
+from facelume.cli.reporting import log, progress, say, say_json
+from facelume.errors import FacelumeError, UsageError
+
+if TYPE_CHECKING:
+    from facelume.pipeline import Reconstructor
+
+FaceModelName = Literal["open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict"]
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Turn photos into relightable faces: one result folder per face."""
+
+    photos: Positional[tuple[Path, ...]]
+    """Photos, or folders of photos."""
+    out: Path
+    """Folder that receives one folder per photo, named after it."""
+    face_model: FaceModelName = "open"
+    """Face model; all but "open" need files of yours, see `facelume face-model`."""
+    uv_size: Literal[256, 512, 1024, 2048] = 256
+    """Texels along an edge of the albedo map."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks run; "auto" takes a GPU if there is one."""
+    all_faces: bool = False
+    """Reconstruct every face of a photo, not only the largest."""
+    engine: Literal["local", "ray"] = "local"
+    """How a batch is spread: "local" is this process."""
+    json: bool = False
+    """Print one JSON document instead of lines."""
+    overwrite: bool = False
+    """Replace results that exist; otherwise those of the same photo and weights are kept."""
+
+    def run(self) -> int:
+        """Reconstructs; see ``facelume.cli.main`` for the exit status."""
+        if self.engine == "ray":
+            raise UsageError("--engine ray is not part of this version; leave it out to run in this process")
+        photos, is_batch = collect_photos(self.photos)
+        require_distinct_names(photos, all_faces=self.all_faces)
+
+        from facelume.pipeline import Reconstructor
+
+        reconstructor = Reconstructor(device=self.device, uv_size=self.uv_size, face_model=self.face_model)
+        for photo in photos:
+            require_free_place(self.out / photo.stem, overwrite=self.overwrite)
+        if is_batch:
+            return self._run_batch(reconstructor, photos)
+        results = self._run_one(reconstructor, photos[0])
+        if self.json:
+            say_json({"results": results, "failures": []})
+        return 0
+
+    def _run_one(self, reconstructor: Reconstructor, photo: Path) -> list[dict[str, Any]]:
+        """Reconstructs one photo unless its result is there already; prints one line per folder."""
+        from facelume.io.photo import read_photo
+        from facelume.io.result_folder import require_replaceable
+        from facelume.pipeline import finished_results
+
+        target = self.out / photo.stem
+        if not self.overwrite:
+            finished = finished_results(target, photo, reconstructor, all_faces=self.all_faces)
+            if finished:
+                log(f"{photo}: already there, kept")
+                return [self._report(photo, folder, "kept") for folder in finished]
+            require_replaceable(target, overwrite=False)
+        picture = read_photo(photo)
+        faces = (
+            reconstructor.reconstruct_all(picture) if self.all_faces else [reconstructor.reconstruct(picture)]
+        )
+        reports = []
+        for index, face in enumerate(faces):
+            folder = target if index == 0 else target.with_name(f"{target.name}_{index}")
+            face.save(folder, overwrite=self.overwrite)
+            for warning in face.warnings:
+                log(f"{photo}: {warning}")
+            reports.append(self._report(photo, folder, "written"))
+        return reports
+
+    def _report(self, photo: Path, folder: Path, status: str) -> dict[str, Any]:
+        if not self.json:
+            say(str(folder))
+            return {}
+        from facelume.io.result_folder import read_manifest
+
+        manifest = read_manifest(folder)
+        return {
+            "photo": str(photo),
+            "folder": str(folder),
+            "status": status,
+            "metrics": manifest["metrics"],
+            "timings_s": manifest["timings_s"],
+            "warnings": manifest["warnings"],
+        }
+
+    def _run_batch(self, reconstructor: Reconstructor, photos: Sequence[Path]) -> int:
+        results: list[dict[str, Any]] = []
+        failures: list[dict[str, Any]] = []
+        with progress("faces", len(photos)) as (bar, task):
+            for photo in photos:
+                try:
+                    results += self._run_one(reconstructor, photo)
+                except FacelumeError as error:
+                    failures.append({"photo": str(photo), "error": str(error), "exit_code": error.exit_code})
+                except Exception as error:  # one photo's bug must not cost the others their results
+                    traceback.print_exc()
+                    reason = f"internal error, please report: {type(error).__name__}: {error}"
+                    failures.append({"photo": str(photo), "error": reason, "exit_code": 1})
+                bar.advance(task)
+        record_failures(self.out, failures)
+        for failure in failures:
+            log(f"facelume: failed: {failure['error']}")
+        if self.json:
+            say_json({"results": results, "failures": failures})
+        return 1 if failures else 0
+
+
+def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
+    """Returns the photos that the arguments name, and whether they are a batch.
+
+    A batch is a folder or more than one photo.
+
+    Raises:
+        UsageError: No photo is named.
+        UnreadableInputError: A folder cannot be read or holds no photo.
+    """
+    from facelume.io.photo import list_photos
+
+    if not paths:
+        raise UsageError("name at least one photo or folder of photos")
+    photos: list[Path] = []
+    for path in paths:
+        photos += list_photos(path) if path.is_dir() else [path]
+    return photos, len(photos) > 1 or any(path.is_dir() for path in paths)
+
+
+def require_distinct_names(photos: Sequence[Path], *, all_faces: bool) -> None:
+    """Raises UsageError if two photos would write to one folder (letter case does not distinguish)."""
+    by_name: dict[str, Path] = {}
+    for photo in photos:
+        name = photo.stem.casefold()
+        if name in by_name:
+            raise UsageError(
+                f"{by_name[name]} and {photo} would both be written to {photo.stem}; rename one of them"
+            )
+        by_name[name] = photo
+    if not all_faces:
+        return
+    for name, photo in by_name.items():
+        base, _, number = name.rpartition("_")
+        if number.isdigit() and base in by_name:
+            raise UsageError(
+                f"with --all-faces, {photo} may collide with a further face of {by_name[base]}; rename it"
+            )
+
+
+def require_free_place(target: Path, *, overwrite: bool) -> None:
+    """Raises UsageError if something that is no result stands where one should go."""
+    from facelume.io.result_folder import MANIFEST_NAME, require_replaceable
+
+    if overwrite or not (target / MANIFEST_NAME).is_file():
+        require_replaceable(target, overwrite=True)
+
+
+def record_failures(out: Path, failures: Sequence[dict[str, Any]]) -> None:
+    """Writes ``failures.json``, or removes an older one when nothing failed."""
+    path = out / "failures.json"
+    if failures:
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(failures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""``facelume relight``: a result under another light, or with another face's light or albedo."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from facelume.cli.reporting import say
+
+
+@dataclass(frozen=True)
+class Relight:
+    """Render a result under another light.
+
+    Mesh and pose are the result's; so is the detailed light, unless another one is named.
+    """
+
+    result: Positional[Path]
+    """Result folder of `facelume reconstruct`."""
+    out: Path
+    """PNG to write: sRGB, in the result's crop frame, black outside the face."""
+    light: str | None = None
+    """Name of a preset (see `facelume lights`), or a .hdr, .exr or .npz file."""
+    light_from: Path | None = None
+    """Take the light of this other result."""
+    albedo_from: Path | None = None
+    """Take the albedo of this other result."""
+    coarse: bool = False
+    """Use the one coarse light of the result that gives the light, not the light per texel."""
+    yaw_deg: float = 0.0
+    """Turn the light about the camera's up axis; positive moves frontal light to picture right."""
+    size: int = 224
+    """Width and height of the picture, pixels."""
+
+    def run(self) -> int:
+        """Renders and writes the picture."""
+        from facelume.pipeline import relight
+
+        relight(
+            self.result,
+            self.out,
+            light=self.light,
+            light_from=self.light_from,
+            albedo_from=self.albedo_from,
+            coarse=self.coarse,
+            yaw_rad=math.radians(self.yaw_deg),
+            size_px=self.size,
+        )
+        say(str(self.out))
+        return 0

@@ -1,0 +1,55 @@
+"""How commands talk: results on stdout, log and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def say(line: str) -> None:
+    """Writes one line of result to stdout."""
+    sys.stdout.write(line + "\n")
+
+
+def log(line: str) -> None:
+    """Writes one line of log to stderr."""
+    sys.stderr.write(line + "\n")
+
+
+def say_json(document: Any) -> None:
+    """Writes one JSON document to stdout."""
+    say(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def say_table(rows: list[tuple[str, ...]]) -> None:
+    """Writes rows with aligned columns to stdout; the last column is not padded."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        say("  ".join([*cells, row[-1]]).rstrip())
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[tuple["Progress", Any]]:
+    """A progress bar on stderr, silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        yield bar, bar.add_task(description, total=total)

@@ -1,0 +1,50 @@
+"""Photo to reconstruction, and a saved result to new pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from facelume.pipeline.existing import finished_results
+from facelume.pipeline.posed_face import Light, PosedFace
+from facelume.pipeline.reconstruction import FaceCamera, FaceMaps, PhotoView, Reconstruction
+from facelume.pipeline.reconstructor import PhotoSource, Reconstructor
+from facelume.pipeline.saved_result import SavedResult, read_result, relight
+
+__all__ = [
+    "FaceCamera",
+    "FaceMaps",
+    "Light",
+    "PhotoSource",
+    "PhotoView",
+    "PosedFace",
+    "Reconstruction",
+    "Reconstructor",
+    "SavedResult",
+    "finished_results",
+    "read_result",
+    "reconstruct",
+    "relight",
+]
+
+
+def reconstruct(
+    photo: PhotoSource,
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    uv_size: int = 256,
+    face_model: str = "open",
+) -> Reconstruction:
+    """Reconstructs the largest face of one photo; for many photos keep a :class:`Reconstructor`.
+
+    Args:
+        photo: A file, a Pillow image or an sRGB array.
+        device: Where networks run.
+        uv_size: Texels along an edge of the albedo map: 256, 512, 1024 or 2048.
+        face_model: Name of the face model.
+
+    Raises:
+        NoFaceError: There is no face, or none that the model can explain.
+        UnreadableInputError: The file cannot be read.
+        AssetError: Weights or face model are missing or damaged.
+    """
+    return Reconstructor(device=device, uv_size=uv_size, face_model=face_model).reconstruct(photo)

@@ -1,0 +1,245 @@
+"""The result of the pipeline for one face, in numpy, ready to render, relight and save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from facelume.camera import CROP_CAMERA, CropTransform
+from facelume.io.picture import encode_srgb
+from facelume.metrics import ImageFidelity, image_fidelity
+from facelume.pipeline.posed_face import Light, PosedFace, resolve_light, turn_light
+from facelume.types import Mesh
+
+LIGHT_MAP_SIZE = 256
+"""Texels of an edge of the detailed light map."""
+
+BARE_FACE = 0.5
+"""Share of bare face (M_parsing) from which a pixel belongs to M_face."""
+
+
+@dataclass(frozen=True)
+class FaceCamera:
+    """The camera of the crop and where the face stands before it.
+
+    Attributes:
+        focal_px: Focal length in crop pixels.
+        principal_point_px: Where the optical axis meets the crop.
+        cam_from_model: Rigid matrix from model axes to camera axes (OpenCV), metres.
+    """
+
+    focal_px: float
+    principal_point_px: tuple[float, float]
+    cam_from_model: Float[np.ndarray, "4 4"]
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoView:
+    """What a result keeps of its photo.
+
+    Attributes:
+        path: As the caller wrote it; empty for pictures from memory.
+        sha256: Hash of the file.
+        size_px: Width and height of the upright photo.
+        backdrop_srgb: The photo, reduced to at most 2048 px.
+        input_crop: The 224 px crop, sRGB-encoded.
+        face_index: Which face of the photo this is, 0 the largest.
+        num_faces: How many faces were found if all were asked for, otherwise ``None``.
+    """
+
+    path: str
+    sha256: str
+    size_px: tuple[int, int]
+    backdrop_srgb: UInt8[np.ndarray, "H W 3"] = field(repr=False)
+    input_crop: UInt8[np.ndarray, "224 224 3"] = field(repr=False)
+    face_index: int = 0
+    num_faces: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMaps:
+    """The maps of one face; linear Rec.709, channels last, origin top-left.
+
+    Attributes:
+        albedo: Complete, light-free albedo in [0, 1].
+        albedo_prior: Albedo of the face model alone.
+        texture: The photo in the atlas; meaningless where ``visibility`` is 0.
+        visibility: How well the photo shows each texel, in [0, 1].
+        confidence: Probability that the albedo error is below 0.05.
+        illumination: Radiance coefficients per texel, light frame.
+    """
+
+    albedo: Float[np.ndarray, "S S 3"]
+    albedo_prior: Float[np.ndarray, "S S 3"]
+    texture: Float[np.ndarray, "S S 3"]
+    visibility: Float[np.ndarray, "S S"]
+    confidence: Float[np.ndarray, "S S"]
+    illumination: Float[np.ndarray, "256 256 9 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """One face: complete albedo, light, mesh and camera.
+
+    Attributes:
+        posed: Shape and pose.
+        maps: Albedo, light, texture, confidence.
+        light_coarse: Radiance coefficients of the one light for the whole face, light frame.
+        albedo_coeffs: Coefficients of ``maps.albedo_prior``, standard deviations.
+        crop: Where the crop lies in the photo.
+        parsing: Share of bare face (no hair, glasses, hands) at each crop pixel, in [0, 1].
+        photo: What is kept of the photo.
+        weights: Hash of each weight file used, by id.
+        timings_s: Seconds per stage.
+        warnings: What the user should know about this face.
+    """
+
+    posed: PosedFace = field(repr=False)
+    maps: FaceMaps = field(repr=False)
+    light_coarse: Float[np.ndarray, "9 3"] = field(repr=False)
+    albedo_coeffs: Float[np.ndarray, " A"] = field(repr=False)
+    crop: CropTransform
+    parsing: Float[np.ndarray, "224 224"] = field(repr=False)
+    photo: PhotoView
+    weights: Mapping[str, str]
+    timings_s: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def albedo(self) -> Float[np.ndarray, "S S 3"]:
+        """Complete light-free albedo in the atlas, linear Rec.709 in [0, 1]."""
+        return self.maps.albedo
+
+    @property
+    def illumination(self) -> Float[np.ndarray, "256 256 9 3"]:
+        """Radiance coefficients per texel, light frame."""
+        return self.maps.illumination
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        """The face with its expression, metres, model axes."""
+        return self.posed.mesh(self.posed.vertices)
+
+    @cached_property
+    def camera(self) -> FaceCamera:
+        """The crop camera and the pose of the face in it."""
+        return FaceCamera(
+            CROP_CAMERA.focal_px,
+            CROP_CAMERA.principal_point_px,
+            self.posed.cam_from_model.numpy(force=True).astype(np.float64),
+        )
+
+    @cached_property
+    def landmarks_px(self) -> dict[str, Float[np.ndarray, "L 2"]]:
+        """Projections of the mesh's landmarks in photo pixels: ``ibug68`` and ``mediapipe478``."""
+        return {
+            "ibug68": self.crop.to_photo(self.posed.landmarks68_crop_px()),
+            "mediapipe478": self.crop.to_photo(self.posed.landmarks_crop_px()),
+        }
+
+    @cached_property
+    def coefficients(self) -> dict[str, Float[np.ndarray, " N"]]:
+        """Coefficients by name: ``identity``, ``expression``, ``albedo``, ``pose`` (see ``camera.pose``)."""
+        return {
+            "identity": self.posed.identity.numpy(force=True),
+            "expression": self.posed.expression.numpy(force=True),
+            "albedo": self.albedo_coeffs,
+            "pose": self.posed.pose.numpy(force=True),
+        }
+
+    @cached_property
+    def face_mask(self) -> Bool[np.ndarray, "224 224"]:
+        """M_face = M_parsing × M_proj: crop pixels that show bare skin of the face front."""
+        return self.posed.face_front() & (self.parsing > BARE_FACE)
+
+    @cached_property
+    def render_detail(self) -> UInt8[np.ndarray, "224 224 3"]:
+        """The face under its detailed light (OD), sRGB-encoded, black outside M_proj."""
+        return encode_srgb(self.posed.render(self.albedo, self.illumination))
+
+    @cached_property
+    def render_coarse(self) -> UInt8[np.ndarray, "224 224 3"]:
+        """The face under its coarse light (OC), sRGB-encoded, black outside M_proj."""
+        return encode_srgb(self.posed.render(self.albedo, self.light_coarse))
+
+    @cached_property
+    def render_albedo(self) -> UInt8[np.ndarray, "224 224 3"]:
+        """The albedo alone, unlit, sRGB-encoded, black outside M_proj."""
+        return encode_srgb(self.posed.render(self.albedo, unit_light()))
+
+    @cached_property
+    def metrics(self) -> dict[str, ImageFidelity]:
+        """Fidelity of ``detail`` (OD) and ``coarse`` (OC) to the crop inside M_face; NaN when it is empty."""
+        crop = self.photo.input_crop.astype(np.float32) / 255
+        renderings = {"detail": self.render_detail, "coarse": self.render_coarse}
+        return {
+            name: image_fidelity(pixels.astype(np.float32) / 255, crop, self.face_mask)
+            for name, pixels in renderings.items()
+        }
+
+    def render(
+        self, light: Light | None = None, *, yaw_rad: float = 0.0, size_px: int = CROP_CAMERA.width_px
+    ) -> Float[np.ndarray, "H W 3"]:
+        """Renders the face in its crop's frame, linear Rec.709, 0 outside the face front.
+
+        Args:
+            light: A preset's name, a file (.hdr, .exr, .npz) or coefficients; the detailed light when absent.
+            yaw_rad: Turns the light about camera +Y; positive moves light from the viewer to picture right.
+            size_px: Width and height of the picture.
+
+        Raises:
+            UsageError: Unknown light, or a size that is not possible.
+            UnreadableInputError: The light file cannot be read.
+        """
+        chosen = self.illumination if light is None else resolve_light(light)
+        if yaw_rad:
+            chosen = turn_light(chosen, yaw_rad)
+        with torch.inference_mode():
+            return self.posed.render(self.albedo, chosen, size_px=size_px)
+
+    def save(self, directory: str | Path, *, meshes: bool = True, overwrite: bool = True) -> Path:
+        """Writes the result folder; it appears whole or not at all.
+
+        Args:
+            directory: The folder to write (not its parent).
+            meshes: Also write GLB, OBJ and PLY, overlay and preview.
+            overwrite: Replace an existing result; a folder that holds anything else is never replaced.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UsageError: The folder exists and may not be replaced, or cannot be written.
+        """
+        from facelume.pipeline.result_files import save_reconstruction
+
+        return save_reconstruction(self, Path(directory), meshes=meshes, overwrite=overwrite)
+
+    def with_timing(self, stage: str, seconds: float) -> Reconstruction:
+        """The same result with one more timed stage."""
+        return replace(self, timings_s={**self.timings_s, stage: seconds})
+
+
+def unit_light() -> Float[np.ndarray, "9 3"]:
+    """The light whose irradiance is π everywhere, so that a rendering shows the albedo itself."""
+    light = np.zeros((9, 3), np.float32)
+    light[0] = np.sqrt(4 * np.pi)  # radiance 1 from everywhere: coefficient 1 / Y_00
+    return light
+
+
+def fidelity_document(metrics: Mapping[str, ImageFidelity]) -> dict[str, Any]:
+    """Metrics as ``result.json`` holds them; ``null`` where no pixel counts."""
+    return {
+        name: {
+            key: (round(value, 6) if np.isfinite(value) else None)
+            for key, value in (("l1", fidelity.l1), ("psnr_db", fidelity.psnr_db), ("ssim", fidelity.ssim))
+        }
+        for name, fidelity in metrics.items()
+    }
