@@ -1,0 +1,152 @@
+"""Reconstructs every photo of a folder and writes per-photo figures and their summary."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelume.errors import FacelumeError, NoFaceError, UsageError
+from facelume.evaluation.measure import FOUND_IOU, measure_result
+from facelume.evaluation.references import PhotoReference, read_references
+from facelume.pipeline import Reconstructor
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How an evaluation is run.
+
+    Attributes:
+        split: ``validation`` keeps the people held out of training, ``all`` keeps everyone.
+        limit: At most this many photos per set, evenly spread; 0 means no limit.
+        uv_size: Texels of an edge of the maps.
+        keep_results: Leaves the result folders under ``OUT/results`` (without meshes).
+    """
+
+    split: str = "all"
+    limit: int = 0
+    uv_size: int = 256
+    keep_results: bool = True
+
+
+def select(references: Sequence[PhotoReference], options: EvaluationOptions) -> list[PhotoReference]:
+    """Applies split and limit.
+
+    Raises:
+        UsageError: The split is unknown or leaves nothing.
+    """
+    if options.split not in {"all", "validation"}:
+        raise UsageError(f"split {options.split!r} is unknown; use 'all' or 'validation'")
+    kept = [r for r in references if options.split == "all" or r.is_validation]
+    if options.limit > 0:
+        limited: list[PhotoReference] = []
+        for name in sorted({r.set_name for r in kept}):
+            members = [r for r in kept if r.set_name == name]
+            picks = np.linspace(0, len(members) - 1, min(options.limit, len(members))).round().astype(int)
+            limited += [members[i] for i in picks]
+        kept = limited
+    if not kept:
+        raise UsageError("no photo is left to evaluate; use --split all or another folder")
+    return kept
+
+
+def evaluate(
+    data: Path,
+    out: Path,
+    options: EvaluationOptions,
+    *,
+    reconstructor: Reconstructor | None = None,
+    on_photo: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Runs the whole pipeline on a folder and measures it.
+
+    Args:
+        data: See :func:`read_references`.
+        out: Receives ``photos.jsonl`` (one line per photo), ``summary.json`` and ``results/``.
+        options: How to run.
+        reconstructor: Made from ``options`` when absent.
+        on_photo: Called with (done, total) after each photo.
+
+    Returns:
+        The content of ``summary.json``.
+    """
+    references = select(read_references(data), options)
+    out.mkdir(parents=True, exist_ok=True)
+    reconstructor = reconstructor or Reconstructor(uv_size=options.uv_size)
+    rows = []
+    with (out / "photos.jsonl").open("w") as log:
+        for done, reference in enumerate(references, start=1):
+            row = _evaluate_photo(reference, out, reconstructor)
+            rows.append(row)
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            if on_photo is not None:
+                on_photo(done, len(references))
+    summary = summarise(rows)
+    summary["run"] = {
+        "data": data.name,
+        "options": asdict(options),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": platform.processor() or platform.machine(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _evaluate_photo(reference: PhotoReference, out: Path, reconstructor: Reconstructor) -> dict[str, Any]:
+    row: dict[str, Any] = {"set": reference.set_name, "name": reference.photo.name}
+    folder = out / "results" / reference.set_name / reference.photo.stem
+    started = time.perf_counter()
+    try:
+        face = reconstructor.reconstruct(reference.photo)
+    except NoFaceError as error:
+        return row | {"found": False, "error": str(error)}
+    except FacelumeError as error:
+        return row | {"found": False, "error": f"{type(error).__name__}: {error}"}
+    row["seconds"] = time.perf_counter() - started
+    face.save(folder, meshes=False)
+    row |= measure_result(folder, reference)
+    row["found"] = bool(row.get("box_iou", 1.0) >= FOUND_IOU)
+    return row
+
+
+def _statistics(values: Sequence[float]) -> dict[str, float]:
+    finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
+    if finite.size == 0:
+        return {"count": 0}
+    return {
+        "count": int(finite.size),
+        "mean": float(finite.mean()),
+        "median": float(np.median(finite)),
+        "p10": float(np.percentile(finite, 10)),
+        "p90": float(np.percentile(finite, 90)),
+    }
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means, medians and tails over all photos and per set; fidelity counts found faces only."""
+
+    def of(members: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        found = [row for row in members if row["found"]]
+        summary: dict[str, Any] = {"photos": len(members), "found_share": len(found) / max(len(members), 1)}
+        for name in ("nme", "seconds", "mask_share"):
+            values = [row[name] for row in found if name in row]
+            if values:
+                summary[name] = _statistics(values)
+        for group in ("detail", "coarse", "detail_light_64", "albedo"):
+            with_group = [row[group] for row in found if group in row]
+            if with_group:
+                summary[group] = {key: _statistics([g[key] for g in with_group]) for key in with_group[0]}
+        return summary
+
+    sets = sorted({row["set"] for row in rows})
+    return {"all": of(rows), "sets": {name: of([r for r in rows if r["set"] == name]) for name in sets}}

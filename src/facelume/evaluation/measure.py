@@ -1,0 +1,105 @@
+"""Figures of one finished result folder against what is known about its photo."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from facelume.evaluation.references import AlbedoTruth, PhotoReference
+from facelume.metrics import image_fidelity, landmark_box, normalised_mean_error, scale_free_error
+from facelume.reflectance import ita_degrees, linear_from_srgb
+
+FOUND_IOU = 0.5
+
+
+def _read_srgb(path: Path) -> Float[np.ndarray, "H W 3"]:
+    return np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) / 255.0
+
+
+def _linear(srgb: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
+    return linear_from_srgb(torch.from_numpy(srgb)).numpy()
+
+
+def _ita_of_mean(colours_linear: Float[np.ndarray, "N 3"]) -> float:
+    return float(ita_degrees(torch.from_numpy(colours_linear.mean(axis=0))))
+
+
+def box_overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    overlap = max(width, 0.0) * max(height, 0.0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return overlap / max(areas - overlap, 1e-9)
+
+
+def truth_in_crop(
+    truth: AlbedoTruth, photo_from_crop: Float[np.ndarray, "2 3"], size_px: int
+) -> tuple[Float[np.ndarray, "S S 3"], Bool[np.ndarray, "S S"]]:
+    """Bring the true albedo into the crop frame, bilinearly; pixels that touch the outside do not count."""
+    from scipy.ndimage import map_coordinates
+
+    centres = np.arange(size_px) + 0.5
+    x, y = np.meshgrid(centres, centres)
+    photo_x = photo_from_crop[0, 0] * x + photo_from_crop[0, 1] * y + photo_from_crop[0, 2] - 0.5
+    photo_y = photo_from_crop[1, 0] * x + photo_from_crop[1, 1] * y + photo_from_crop[1, 2] - 0.5
+    at = np.stack([photo_y, photo_x])
+    albedo = np.stack(
+        [map_coordinates(truth.albedo_linear[..., c], at, order=1, mode="nearest") for c in range(3)], axis=-1
+    )
+    inside = map_coordinates(truth.mask.astype(np.float32), at, order=1, mode="constant") > 0.999
+    return albedo.astype(np.float32), inside
+
+
+def measure_result(folder: Path, reference: PhotoReference) -> dict[str, Any]:
+    """Reads a result folder and returns its figures; keys without a reference are absent.
+
+    Args:
+        folder: A folder written by ``facelume reconstruct``.
+        reference: What is known about its photo.
+    """
+    result = json.loads((folder / "result.json").read_text())
+    photo = _read_srgb(folder / "input_crop.png")
+    mask = np.asarray(Image.open(folder / "face_mask.png").convert("L")) > 127
+    figures: dict[str, Any] = {
+        "mask_share": float(mask.mean()),
+        "detail": asdict(image_fidelity(_read_srgb(folder / "render_detail.png"), photo, mask)),
+        "coarse": asdict(image_fidelity(_read_srgb(folder / "render_coarse.png"), photo, mask)),
+        "warnings": result["warnings"],
+        "timings_s": result["timings_s"],
+    }
+    if reference.landmarks_px is not None:
+        points = np.asarray(result["landmarks_px"]["mediapipe478"], dtype=np.float32)
+        figures["nme"] = normalised_mean_error(points, reference.landmarks_px)
+        figures["box_iou"] = box_overlap(landmark_box(points), landmark_box(reference.landmarks_px))
+    truth = reference.albedo_truth()
+    if truth is not None:
+        figures["albedo"] = _measure_albedo(folder, result, photo, truth)
+    return figures
+
+
+def _measure_albedo(
+    folder: Path, result: dict[str, Any], photo: Float[np.ndarray, "S S 3"], truth: AlbedoTruth
+) -> dict[str, float]:
+    """Albedo errors in the crop, with the two references that any method has to beat beside them."""
+    albedo = _linear(_read_srgb(folder / "render_albedo.png"))
+    true_albedo, inside = truth_in_crop(
+        truth, np.asarray(result["crop"]["photo_from_crop"]), albedo.shape[0]
+    )
+    rendered = albedo.sum(axis=-1) > 0
+    counted = inside & rendered
+    mean_colour = np.broadcast_to(true_albedo[counted].mean(axis=0), true_albedo.shape)
+    return {
+        "error": scale_free_error(albedo, true_albedo, counted),
+        "error_of_photo": scale_free_error(_linear(photo), true_albedo, counted),
+        "error_of_one_colour": scale_free_error(mean_colour, true_albedo, counted),
+        "covered_share": float(counted.sum() / max(inside.sum(), 1)),
+        "ita_error_deg": abs(_ita_of_mean(albedo[counted]) - _ita_of_mean(true_albedo[counted])),
+    }
