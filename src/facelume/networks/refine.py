@@ -1,4 +1,4 @@
-"""From the unwrapped photo to albedo and light: the refinement network with what comes before and after it."""
+"""From the unwrapped photo to albedo and light: the refinement network, what comes before and after it."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class RefinerOutput:
         network's maps. confidence: Probability that the albedo error is below 0.05 (linear), at the size of
         the network's maps. albedo_low: The network's own albedo, before detail was transferred.
         confidence_logit: Logit of ``confidence``.
+        shading: Irradiance / pi of ``light`` at the texels' normals, linear.
     """
 
     albedo: Float[Tensor, "b 3 s s"]
@@ -55,6 +56,7 @@ class RefinerOutput:
     confidence: Float[Tensor, "b 1 m m"]
     albedo_low: Float[Tensor, "b 3 m m"]
     confidence_logit: Float[Tensor, "b 1 m m"]
+    shading: Float[Tensor, "b 3 m m"]
 
 
 def network_input(
@@ -93,15 +95,16 @@ def refine(refiner: Refiner, maps: RefinerInput, generator: torch.Generator | No
     raw_albedo, raw_light = raw_albedo.float(), raw_light.float()
     albedo_low = decode_albedo(raw_albedo, prior, refiner.config)
     light = decode_light(raw_light, maps.coarse_light, refiner.config)
+    shading = map_shading(light, maps.normals_light)
     if not refiner.config.with_gate:
-        half = torch.full_like(raw_albedo[:, :1], 0.5)
+        unknown = torch.zeros_like(raw_albedo[:, :1])
         albedo = upsample(albedo_low, maps.texture.shape[-1])
-        return RefinerOutput(albedo, light, torch.zeros_like(half), half, albedo_low, torch.zeros_like(half))
+        return RefinerOutput(albedo, light, unknown, unknown + 0.5, albedo_low, unknown, shading)
     gate = torch.sigmoid(raw_albedo[:, 3:4])
     confidence_logit = raw_albedo[:, 4:5]
-    shading = map_shading(light, maps.normals_light)
     albedo = transfer_detail(maps.texture, shading, maps.visibility, albedo_low, gate)
-    return RefinerOutput(albedo, light, gate, torch.sigmoid(confidence_logit), albedo_low, confidence_logit)
+    confidence = torch.sigmoid(confidence_logit)
+    return RefinerOutput(albedo, light, gate, confidence, albedo_low, confidence_logit, shading)
 
 
 def map_shading(
