@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from facelume.types import FaceDetection
 
 
+@runtime_checkable
 class FaceLocator(Protocol):
     """Finds the faces of a photo."""
 

@@ -21,13 +21,8 @@ from torch import Tensor
 from facelume.data.photos import PHOTO_SETS, PhotoRecord, load_photo_records
 from facelume.errors import UsageError
 from facelume.networks.locator import LocatorConfig, LocatorNetwork, fold_batch_norm
-from facelume.training.locator_scenes import (
-    SceneComposer,
-    ScenePhoto,
-    faceless_windows,
-    load_environment_pictures,
-    load_scene_photo,
-)
+from facelume.training.locator_backgrounds import faceless_windows, load_environment_pictures
+from facelume.training.locator_scenes import SceneComposer, ScenePhoto, load_scene_photo
 from facelume.training.locator_targets import encode_faces, locator_loss, stack_targets
 
 _LOG = logging.getLogger(__name__)
@@ -148,7 +143,7 @@ def train(config: LocatorTrainingConfig) -> LocatorNetwork:
     return folded
 
 
-def load_sources(config: LocatorTrainingConfig) -> tuple[list[ScenePhoto], list[UInt8[np.ndarray, "H W 3"]]]:
+def load_sources(config: LocatorTrainingConfig) -> tuple[list[ScenePhoto], list[UInt8[np.ndarray, "_ _ 3"]]]:
     """Photos of the training split, and pictures without faces (folders, environment maps, photo borders).
 
     Raises:

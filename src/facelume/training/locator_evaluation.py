@@ -86,7 +86,7 @@ def measure_locator(locator: FaceLocator, records: Iterable[PhotoRecord]) -> Loc
     )
 
 
-def count_inventions(locator: FaceLocator, pictures: Iterable[UInt8[np.ndarray, "H W 3"]]) -> list[int]:
+def count_inventions(locator: FaceLocator, pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]]) -> list[int]:
     """Number of detections on each picture without a face."""
     return [len(locator.locate(picture)) for picture in pictures]
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageFilter
 from scipy.spatial import ConvexHull
 
-from facelume.data.photos import PhotoRecord, face_box
-from facelume.detection.mesh_points import NUM_MESH_POINTS, five_points
+from facelume.data.photos import PhotoRecord
+from facelume.detection.mesh_points import NUM_MESH_POINTS, five_points, mesh_box
+from facelume.training.locator_backgrounds import BackgroundPainter, sample_edge
 
 _CACHED_FACE_PX = 144.0
+_LARGEST_WHOLE_PX = 120.0
+_CLOSE_UP_PX = 300.0
 _MIRRORED_POINTS = (1, 0, 2, 4, 3)
 
 
@@ -69,7 +71,8 @@ class Scene:
 
 def load_scene_photo(record: PhotoRecord) -> ScenePhoto:
     """Read a photo, reduced so that its face is at most 144 px, and halve it until the face is tiny."""
-    size = float(face_box(record.landmarks_px)[1])
+    box = mesh_box(record.landmarks_px)
+    size = float(np.sqrt(np.prod(box[2:] - box[:2])))
     with Image.open(record.path) as file:
         picture = file.convert("RGB")
     scale = min(1.0, _CACHED_FACE_PX / size)
@@ -87,35 +90,6 @@ def load_scene_photo(record: PhotoRecord) -> ScenePhoto:
     )
 
 
-def load_environment_pictures(path: Path, names: tuple[str, ...]) -> list[UInt8[np.ndarray, "H W 3"]]:
-    """Tone-mapped (one stop under and over the mean, sRGB) pictures of the named environment maps."""
-    pictures = []
-    with np.load(path, allow_pickle=False) as archive:
-        for name in names:
-            radiance = np.nan_to_num(archive[name].astype(np.float32), posinf=6e4)
-            for exposure in (0.25, 0.6):
-                linear = np.clip(radiance * exposure / np.median(radiance.mean(axis=-1)), 0.0, 1.0)
-                pictures.append((np.power(linear, 1 / 2.2) * 255).astype(np.uint8))
-    return pictures
-
-
-def faceless_windows(record: PhotoRecord) -> list[UInt8[np.ndarray, "H W 3"]]:
-    """The strips of a photo around its face (box widened by 15 %), where they are at least 72 px wide."""
-    mesh = record.landmarks_px[:NUM_MESH_POINTS, :2]
-    low, high = mesh.min(axis=0), mesh.max(axis=0)
-    margin = 0.15 * (high - low)
-    left, top, right, bottom = *(low - margin).astype(int), *(high + margin).astype(int) + 1
-    with Image.open(record.path) as file:
-        picture = np.asarray(file.convert("RGB"))
-    strips = (
-        picture[:, : max(0, left)],
-        picture[:, max(0, right) :],
-        picture[max(0, bottom) :],
-        picture[: max(0, top)],
-    )
-    return [np.ascontiguousarray(strip) for strip in strips if min(strip.shape[:2]) >= 72]
-
-
 class SceneComposer:
     """Draws random scenes.
 
@@ -129,26 +103,32 @@ class SceneComposer:
     def __init__(
         self,
         photos: list[ScenePhoto],
-        backgrounds: list[UInt8[np.ndarray, "H W 3"]],
+        backgrounds: list[UInt8[np.ndarray, "_ _ 3"]],
         *,
         side_px: int,
         rng: np.random.Generator,
     ) -> None:
         self._photos = photos
-        self._backgrounds = [Image.fromarray(picture) for picture in backgrounds]
+        self._painter = BackgroundPainter(backgrounds, side_px=side_px, rng=rng)
         self._side = side_px
         self._rng = rng
 
     def draw(self) -> Scene:
-        """Compose one scene: one whole photo, several on a background, or none."""
+        """Compose one scene: a background, one photo over the whole scene, or several on a background."""
         rng, side = self._rng, self._side
         kind = rng.random()
         faces: list[SceneFace] = []
-        if kind < 0.35:
-            canvas, faces = self._whole_photo()
+        if 0.1 <= kind < 0.45:
+            largest = _CLOSE_UP_PX if kind < 0.17 else _LARGEST_WHOLE_PX
+            smallest = _LARGEST_WHOLE_PX if kind < 0.17 else 12.0
+            canvas, faces = self._whole_photo(float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))))
         else:
-            canvas = self._background()
-        num_pastes = rng.integers(1, 8) if kind >= 0.35 else (rng.integers(1, 3) if rng.random() < 0.2 else 0)
+            canvas = self._painter.draw()
+        num_pastes = 0
+        if kind >= 0.45:
+            num_pastes = int(rng.integers(1, 8))
+        elif kind >= 0.17 and rng.random() < 0.2:
+            num_pastes = int(rng.integers(1, 3))
         owner = np.zeros((side, side), dtype=np.int32)
         pasted: list[tuple[SceneFace, int]] = []
         for index in range(1, num_pastes + 1):
@@ -163,50 +143,15 @@ class SceneComposer:
         whole = [SceneFace(f.box_px, f.points_px, _visible_share(f.box_px, owner, 0)) for f in faces]
         return Scene(self._degrade(self._cut_out(canvas, whole + visible)), whole + visible)
 
-    def _background(self) -> UInt8[np.ndarray, "S S 3"]:
-        rng, side = self._rng, self._side
-        kind = rng.random()
-        if kind < 0.75:
-            picture = self._backgrounds[rng.integers(len(self._backgrounds))]
-            smaller = min(picture.size)
-            window = float(np.exp(rng.uniform(np.log(min(48, smaller)), np.log(smaller))))
-            left = rng.uniform(0, picture.width - window)
-            top = rng.uniform(0, picture.height - window)
-            cut = picture.resize(
-                (side, side), Image.Resampling.BILINEAR, (left, top, left + window, top + window)
-            )
-            cut = cut.transpose(Image.Transpose(int(rng.integers(7)))) if rng.random() < 0.4 else cut
-            return np.array(cut)
-        if kind < 0.85:
-            cells = int(2 ** rng.integers(1, 7))
-            noise = rng.integers(0, 256, (cells, cells, 3 if rng.random() < 0.7 else 1), dtype=np.uint8)
-            smooth = Image.Resampling.BICUBIC if rng.random() < 0.7 else Image.Resampling.NEAREST
-            picture = Image.fromarray(np.broadcast_to(noise, (cells, cells, 3)).copy())
-            return np.array(picture.resize((side, side), smooth))
-        return self._shapes()
-
-    def _shapes(self) -> UInt8[np.ndarray, "S S 3"]:
-        """Discs, ovals and bars on a gradient: round things that are no faces."""
-        rng, side = self._rng, self._side
-        corners = Image.fromarray(rng.integers(0, 256, (2, 2, 3), dtype=np.uint8))
-        canvas = np.array(corners.resize((side, side), Image.Resampling.BILINEAR))
-        y, x = np.mgrid[:side, :side]
-        for _ in range(rng.integers(3, 16)):
-            centre, radii = rng.uniform(0, side, 2), np.exp(rng.uniform(np.log(2), np.log(side / 3), 2))
-            u, v = (x - centre[0]) / radii[0], (y - centre[1]) / radii[1]
-            inside = (u * u + v * v < 1) if rng.random() < 0.7 else (np.maximum(abs(u), abs(v)) < 1)
-            canvas[inside] = rng.integers(0, 256, 3)
-        return canvas
-
-    def _whole_photo(self) -> tuple[UInt8[np.ndarray, "S S 3"], list[SceneFace]]:
+    def _whole_photo(self, size: float) -> tuple[UInt8[np.ndarray, "S S 3"], list[SceneFace]]:
         """One photo over the scene, its edge repeated outside, as the locator pads tight crops."""
         rng, side = self._rng, self._side
         photo = self._photos[rng.integers(len(self._photos))]
-        size = float(np.exp(rng.uniform(np.log(12.0), np.log(120.0))))
         mip, mip_scale = _choose_mip(photo, size)
         angle = _draw_angle(rng) if rng.random() < 0.5 else 0.0
         centre = photo.points_px.mean(axis=0)
-        target = side / 2 + rng.uniform(-0.5, 0.5, 2) * max(0.0, side - 0.8 * size)
+        spread = size if size > _LARGEST_WHOLE_PX else max(0.0, side - 0.8 * size)
+        target = side / 2 + rng.uniform(-0.5, 0.5, 2) * spread
         scene_from_photo = _similarity(
             size / photo.size_px, angle, mirror=rng.random() < 0.5, source=centre, target=target
         )
@@ -215,7 +160,7 @@ class SceneComposer:
         source = (
             photo_from_scene[:2, :2] @ np.stack((x.ravel(), y.ravel())) + photo_from_scene[:2, 2:]
         ) * mip_scale
-        canvas = _sample_edge(np.asarray(mip), source[0] - 0.5, source[1] - 0.5).reshape(side, side, 3)
+        canvas = sample_edge(np.asarray(mip), source[0] - 0.5, source[1] - 0.5).reshape(side, side, 3)
         if rng.random() < 0.2:
             return self._erase(canvas, _map(scene_from_photo, photo.outline_px)), []
         return canvas, [_face_of(photo, scene_from_photo)]
@@ -315,7 +260,7 @@ class SceneComposer:
                         block = blocks[next(shuffled)].resize((len(c), len(r)))
                         inside[np.ix_(r, c)] = np.asarray(block)
         else:
-            texture = Image.fromarray(self._background()).resize((int(extent[0]), int(extent[1])))
+            texture = Image.fromarray(self._painter.draw()).resize((int(extent[0]), int(extent[1])))
             inside[:] = np.asarray(texture)
         return result
 
@@ -409,20 +354,3 @@ def _visible_share(box_px: Float[np.ndarray, " 4"], owner: np.ndarray, index: in
     clipped = owner[max(0, low[1]) : max(0, high[1]), max(0, low[0]) : max(0, high[0])]
     same: Bool[np.ndarray, "h w"] = clipped == index
     return float(same.sum() / area)
-
-
-def _sample_edge(
-    picture: UInt8[np.ndarray, "H W 3"], x: np.ndarray, y: np.ndarray
-) -> UInt8[np.ndarray, "n 3"]:
-    """Bilinear samples at array coordinates; outside, the edge is repeated."""
-    height, width = picture.shape[:2]
-    x, y = np.clip(x, 0, width - 1).astype(np.float32), np.clip(y, 0, height - 1).astype(np.float32)
-    x0, y0 = (
-        np.minimum(x.astype(np.int32), max(0, width - 2)),
-        np.minimum(y.astype(np.int32), max(0, height - 2)),
-    )
-    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
-    u, v = (x - x0)[:, None], (y - y0)[:, None]
-    top = picture[y0, x0] * (1 - u) + picture[y0, x1] * u
-    bottom = picture[y1, x0] * (1 - u) + picture[y1, x1] * u
-    return (top * (1 - v) + bottom * v + 0.5).astype(np.uint8)

@@ -17,6 +17,7 @@ MIN_FACE_PX = 10.5
 MAX_FACE_PX = 92.0
 """Faces outside this band are for another level of the pyramid: near their centre nothing is asked."""
 MIN_VISIBLE = 0.6
+_CLOSE_UP_PX = 150.0
 _SPREAD = 0.11
 _REGRESSION_FLOOR = 0.3
 
@@ -51,7 +52,11 @@ def encode_faces(faces: list[SceneFace], side_px: int) -> LocatorTargets:
         size = face.size_px
         centre = (face.box_px[:2] + face.box_px[2:]) / 2
         squared = (grid[None] - centre[0]) ** 2 + (grid[:, None] - centre[1]) ** 2
-        if face.visible < MIN_VISIBLE or not MIN_FACE_PX <= size <= MAX_FACE_PX:
+        if size > MAX_FACE_PX:
+            if size < _CLOSE_UP_PX:
+                ignored |= squared < (0.2 * size + STRIDE_PX) ** 2
+            continue
+        if face.visible < MIN_VISIBLE or size < MIN_FACE_PX:
             if face.visible > 0.1:
                 ignored |= squared < (0.35 * size + STRIDE_PX) ** 2
             continue

@@ -1,0 +1,1 @@
+"""Training of the networks: loops, checkpoints and run files."""

@@ -1,0 +1,153 @@
+"""Pictures without faces for the locator's training: windows of real ones, thumbnails, noise and shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from facelume.data.photos import PhotoRecord
+from facelume.detection.mesh_points import NUM_MESH_POINTS
+
+
+def load_environment_pictures(path: Path, names: tuple[str, ...]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """Tone-mapped (one stop under and over the mean, sRGB) pictures of the named environment maps."""
+    pictures = []
+    with np.load(path, allow_pickle=False) as archive:
+        for name in names:
+            radiance = np.nan_to_num(archive[name].astype(np.float32), posinf=6e4)
+            for exposure in (0.25, 0.6):
+                linear = np.clip(radiance * exposure / np.median(radiance.mean(axis=-1)), 0.0, 1.0)
+                pictures.append((np.power(linear, 1 / 2.2) * 255).astype(np.uint8))
+    return pictures
+
+
+def faceless_windows(record: PhotoRecord) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """The strips of a photo around its face (box widened by 15 %), where they are at least 72 px wide."""
+    mesh = record.landmarks_px[:NUM_MESH_POINTS, :2]
+    low, high = mesh.min(axis=0), mesh.max(axis=0)
+    margin = 0.15 * (high - low)
+    left, top, right, bottom = *(low - margin).astype(int), *(high + margin).astype(int) + 1
+    with Image.open(record.path) as file:
+        picture = np.asarray(file.convert("RGB"))
+    strips = (
+        picture[:, : max(0, left)],
+        picture[:, max(0, right) :],
+        picture[max(0, bottom) :],
+        picture[: max(0, top)],
+    )
+    return [np.ascontiguousarray(strip) for strip in strips if min(strip.shape[:2]) >= 72]
+
+
+class BackgroundPainter:
+    """Draws random pictures without faces.
+
+    Args:
+        pictures: Real pictures without faces.
+        side_px: Side of the pictures drawn.
+        rng: Source of all randomness.
+    """
+
+    def __init__(
+        self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], *, side_px: int, rng: np.random.Generator
+    ) -> None:
+        self._pictures = [Image.fromarray(picture) for picture in pictures]
+        self._side = side_px
+        self._rng = rng
+
+    def draw(self) -> UInt8[np.ndarray, "S S 3"]:
+        """One picture: a window or a thumbnail of a real one, noise, shapes, or real textures in ovals."""
+        kind = self._rng.random()
+        if kind < 0.55:
+            return self._window()
+        if kind < 0.7:
+            return self._thumbnail()
+        if kind < 0.82:
+            return self._noise()
+        canvas = self._shapes() if kind < 0.9 else self._window()
+        return self._textured_ovals(canvas) if kind > 0.86 else canvas
+
+    def _pick(self) -> Image.Image:
+        return self._pictures[self._rng.integers(len(self._pictures))]
+
+    def _window(self) -> UInt8[np.ndarray, "S S 3"]:
+        rng, side = self._rng, self._side
+        picture = self._pick()
+        smaller = min(picture.size)
+        window = float(np.exp(rng.uniform(np.log(min(48, smaller)), np.log(smaller))))
+        left, top = rng.uniform(0, picture.width - window), rng.uniform(0, picture.height - window)
+        box = (left, top, left + window, top + window)
+        cut = picture.resize((side, side), Image.Resampling.BILINEAR, box)
+        if rng.random() < 0.4:
+            cut = cut.transpose(Image.Transpose(int(rng.integers(7))))
+        return np.array(cut)
+
+    def _thumbnail(self) -> UInt8[np.ndarray, "S S 3"]:
+        """A whole picture, small, its edge repeated: what the coarse levels of the pyramid show."""
+        rng, side = self._rng, self._side
+        picture = self._pick()
+        scale = float(np.exp(rng.uniform(np.log(24), np.log(side)))) / max(picture.size)
+        extent = (max(4, round(picture.width * scale)), max(4, round(picture.height * scale)))
+        small = np.asarray(picture.resize(extent, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        left, top = rng.integers(0, max(1, side - extent[0])), rng.integers(0, max(1, side - extent[1]))
+        rows = np.clip(np.arange(side) - top, 0, extent[1] - 1)
+        columns = np.clip(np.arange(side) - left, 0, extent[0] - 1)
+        return np.ascontiguousarray(small[np.ix_(rows, columns)])
+
+    def _noise(self) -> UInt8[np.ndarray, "S S 3"]:
+        """Sums of noise of several grains in the colours of two random ends."""
+        rng, side = self._rng, self._side
+        total = np.zeros((side, side), np.float32)
+        for cells in 2 ** rng.permutation(np.arange(1, 8))[: rng.integers(1, 5)]:
+            grain = Image.fromarray(rng.standard_normal((cells, cells), dtype=np.float32))
+            method = Image.Resampling.BICUBIC if rng.random() < 0.8 else Image.Resampling.NEAREST
+            total += np.asarray(grain.resize((side, side), method)) * rng.uniform(0.3, 1.0)
+        mix = 1 / (1 + np.exp(-total * rng.uniform(1, 4)))[..., None]
+        ends = rng.uniform(0, 255, (2, 3))
+        return (mix * ends[0] + (1 - mix) * ends[1]).astype(np.uint8)
+
+    def _shapes(self) -> UInt8[np.ndarray, "S S 3"]:
+        """Discs, rings, ovals and bars on a gradient: round things that are no faces."""
+        rng, side = self._rng, self._side
+        corners = Image.fromarray(rng.integers(0, 256, (2, 2, 3), dtype=np.uint8))
+        canvas = np.array(corners.resize((side, side), Image.Resampling.BILINEAR))
+        y, x = np.mgrid[:side, :side]
+        for _ in range(rng.integers(3, 16)):
+            centre, radii = rng.uniform(0, side, 2), np.exp(rng.uniform(np.log(2), np.log(side / 3), 2))
+            u, v = (x - centre[0]) / radii[0], (y - centre[1]) / radii[1]
+            distance = u * u + v * v if rng.random() < 0.7 else np.maximum(abs(u), abs(v))
+            inner = 0.6 if rng.random() < 0.3 else -1.0
+            canvas[(distance < 1) & (distance > inner)] = rng.integers(0, 256, 3)
+        return canvas
+
+    def _textured_ovals(self, canvas: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "S S 3"]:
+        """Ovals cut from real pictures without faces, on the canvas."""
+        rng, side = self._rng, self._side
+        y, x = np.mgrid[:side, :side]
+        for _ in range(rng.integers(1, 6)):
+            texture = self._window()
+            centre, radius = rng.uniform(0, side, 2), np.exp(rng.uniform(np.log(6), np.log(side / 3)))
+            aspect = rng.uniform(0.8, 1.5)
+            distance = np.hypot((x - centre[0]) / radius, (y - centre[1]) / (radius * aspect))
+            alpha = np.clip((1 - distance) / rng.uniform(0.03, 0.25), 0, 1)[..., None]
+            canvas = (canvas * (1 - alpha) + texture * alpha).astype(np.uint8)
+        return canvas
+
+
+def sample_edge(
+    picture: UInt8[np.ndarray, "H W 3"], x: np.ndarray, y: np.ndarray
+) -> UInt8[np.ndarray, "n 3"]:
+    """Bilinear samples at array coordinates (0: first pixel's centre); outside, the edge is repeated."""
+    height, width = picture.shape[:2]
+    x, y = np.clip(x, 0, width - 1).astype(np.float32), np.clip(y, 0, height - 1).astype(np.float32)
+    x0, y0 = (
+        np.minimum(x.astype(np.int32), max(0, width - 2)),
+        np.minimum(y.astype(np.int32), max(0, height - 2)),
+    )
+    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
+    u, v = (x - x0)[:, None], (y - y0)[:, None]
+    top = picture[y0, x0] * (1 - u) + picture[y0, x1] * u
+    bottom = picture[y1, x0] * (1 - u) + picture[y1, x1] * u
+    return (top * (1 - v) + bottom * v + 0.5).astype(np.uint8)
