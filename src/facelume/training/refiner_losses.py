@@ -17,6 +17,9 @@ from facelume.raster import GeometryBuffers, render
 from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner_data import RefinerBatch
 
+HIDDEN_SHARE = 0.4
+OUTSIDE_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -118,7 +121,10 @@ def loss_terms(
     albedo = srgb_from_linear(output.albedo)
     prior = srgb_from_linear(upsample(batch.maps.prior_albedo, size))
     light_mask = upsample(uv_mask, output.light.shape[-1])
-    truth_mask = uv_mask * batch.has_truth[:, None, None, None] * (0.4 + 0.6 * batch.maps.visibility[:, None])
+    is_covered = (batch.maps.normals_light.abs().sum(dim=1, keepdim=True) > 0).float()
+    # Seen skin of the face counts most; ears, neck and scalp a little, so that they keep the skin's tone.
+    share = OUTSIDE_SHARE + uv_mask * (HIDDEN_SHARE + (1 - HIDDEN_SHARE) * batch.maps.visibility[:, None])
+    truth_mask = is_covered * share * batch.has_truth[:, None, None, None]
     truth = srgb_from_linear(batch.truth)
     coarse_light = batch.maps.coarse_light
     terms: dict[str, Callable[[], Tensor]] = {
