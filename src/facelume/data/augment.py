@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from facelume.reflectance import linear_from_srgb, srgb_from_linear
+
 CROP_PX = 224
 
 
@@ -72,7 +74,9 @@ def random_placement(
     """Draw affine maps from the new crop to the contract crop and which samples are mirrored."""
     strength = torch.where(torch.rand(num_samples, generator=generator) < config.mild_fraction, 0.2, 1.0)
     angle = (
-        _uniform(generator, -1, 1, num_samples) * torch.deg2rad(torch.tensor(config.rotation_deg)) * strength
+        _uniform(generator, -1.0, 1.0, num_samples)
+        * torch.deg2rad(torch.tensor(config.rotation_deg))
+        * strength
     )
     log_low, log_high = torch.log(torch.tensor([config.scale_low, config.scale_high]))
     scale = torch.exp(
@@ -81,12 +85,12 @@ def random_placement(
     linear = torch.stack(
         [torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2
     )
-    shear = _uniform(generator, -1, 1, num_samples, 2, 2) * (config.shear * strength)[:, None, None]
+    shear = _uniform(generator, -1.0, 1.0, num_samples, 2, 2) * (config.shear * strength)[:, None, None]
     linear = linear @ (torch.eye(2) + shear) * scale[:, None, None]
     is_mirrored = (torch.rand(num_samples, generator=generator) < 0.5).float()
     flip = torch.diag_embed(torch.stack([1 - 2 * is_mirrored, torch.ones(num_samples)], -1))
     linear = flip @ linear
-    shift = _uniform(generator, -1, 1, num_samples, 2) * (config.shift * CROP_PX * strength)[:, None]
+    shift = _uniform(generator, -1.0, 1.0, num_samples, 2) * (config.shift * CROP_PX * strength)[:, None]
     centre = torch.full((num_samples, 2), CROP_PX / 2)
     offset = centre + shift - (linear @ centre[..., None])[..., 0]
     return torch.cat([linear, offset[..., None]], -1), is_mirrored
@@ -94,23 +98,23 @@ def random_placement(
 
 def _colour(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     num_samples, strength = len(image), config.colour
-    gain = torch.exp(_uniform(generator, -1, 1, num_samples, 1, 1, 1) * strength)
-    gain = gain * torch.exp(_uniform(generator, -1, 1, num_samples, 3, 1, 1) * strength * 0.4)
-    gamma = torch.exp(_uniform(generator, -1, 1, num_samples, 1, 1, 1) * strength)
+    gain = torch.exp(_uniform(generator, -1.0, 1.0, num_samples, 1, 1, 1) * strength)
+    gain = gain * torch.exp(_uniform(generator, -1.0, 1.0, num_samples, 3, 1, 1) * strength * 0.4)
+    gamma = torch.exp(_uniform(generator, -1.0, 1.0, num_samples, 1, 1, 1) * strength)
     image = (image.clamp(1e-4, 1) ** gamma) * gain
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    image = (image - mean) * torch.exp(_uniform(generator, -1, 1, num_samples, 1, 1, 1) * strength) + mean
+    image = (image - mean) * torch.exp(_uniform(generator, -1.0, 1.0, num_samples, 1, 1, 1) * strength) + mean
     grey = image.mean(dim=1, keepdim=True)
     is_grey = torch.rand(num_samples, 1, 1, 1, generator=generator) < 0.08
     saturation = torch.where(
-        is_grey, 0.0, torch.exp(_uniform(generator, -1, 1, num_samples, 1, 1, 1) * strength)
+        is_grey, 0.0, torch.exp(_uniform(generator, -1.0, 1.0, num_samples, 1, 1, 1) * strength)
     )
     return grey + (image - grey) * saturation
 
 
 def _side_light(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     ramp = torch.linspace(-1, 1, image.shape[-1])
-    slope = _uniform(generator, -1, 1, len(image), 2) * config.side_light
+    slope = _uniform(generator, -1.0, 1.0, len(image), 2) * config.side_light
     field = slope[:, :1, None] * ramp[None, :, None] + slope[:, 1:, None] * ramp[None, None, :]
     return image * torch.exp(field)[:, None]
 
@@ -122,7 +126,7 @@ def _degrade(image: Tensor, config: AugmentConfig, generator: torch.Generator) -
         low = int(_uniform(generator, 0.15, 0.6, 1).item() * side)
         small = F.interpolate(image[chosen], size=(low, low), mode="area")
         image = image.index_copy(0, chosen, F.interpolate(small, size=(side, side), mode="bilinear"))
-    amplitude = _uniform(generator, 0, 1, len(image), 1, 1, 1) ** 2 * config.noise
+    amplitude = _uniform(generator, 0.0, 1.0, len(image), 1, 1, 1) ** 2 * config.noise
     return image + torch.randn(image.shape, generator=generator) * amplitude
 
 
@@ -135,7 +139,7 @@ def _occlude(
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
     centre = _uniform(generator, -0.8, 0.8, num_samples, 2)
     radius = _uniform(generator, 0.08, 0.4, num_samples, 2)
-    angle = _uniform(generator, 0, torch.pi, num_samples)[:, None, None]
+    angle = _uniform(generator, 0.0, torch.pi, num_samples)[:, None, None]
     across = columns[None] - centre[:, :1, None]
     down = rows[None] - centre[:, 1:, None]
     first = (across * angle.cos() + down * angle.sin()) / radius[:, :1, None]
@@ -195,3 +199,22 @@ def augment_appearance(batch: CropBatch, config: AugmentConfig, generator: torch
     image, parsing = _occlude(image, batch.parsing, config, generator)
     image = _degrade(image, config, generator).clamp(0, 1)
     return CropBatch(image, parsing, batch.landmarks_px, batch.contract_from_crop, batch.is_mirrored)
+
+
+def augment_exposure(
+    batch: CropBatch, config: AugmentConfig, generator: torch.Generator
+) -> tuple[CropBatch, Float[Tensor, "b 3"]]:
+    """Change exposure and white balance as a brighter or warmer light would; returns the gain of the light.
+
+    The gain is applied in linear colour. Occluders and loss of resolution are added as well.
+    """
+    num_samples = len(batch.image_srgb)
+    gain = torch.exp(_uniform(generator, -1.0, 0.5, num_samples, 1) * config.colour)
+    gain = gain * torch.exp(_uniform(generator, -1.0, 1.0, num_samples, 3) * config.colour * 0.25)
+    image = srgb_from_linear(linear_from_srgb(batch.image_srgb) * gain[:, :, None, None])
+    image, parsing = _occlude(image, batch.parsing, config, generator)
+    image = _degrade(image, config, generator).clamp(0, 1)
+    return (
+        CropBatch(image, parsing, batch.landmarks_px, batch.contract_from_crop, batch.is_mirrored),
+        gain,
+    )

@@ -80,7 +80,7 @@ def face_box(
     mesh = landmarks_px[..., :NUM_MESH_POINTS, :2]
     low, high = mesh.min(axis=-2), mesh.max(axis=-2)
     extent = high - low
-    return (low + high) / 2, np.sqrt(extent[..., 0] * extent[..., 1])
+    return (low + high) / 2, np.asarray(np.sqrt(extent[..., 0] * extent[..., 1]))
 
 
 def mirror_permutation(landmarks_px: Float[np.ndarray, "n 478 3"]) -> np.ndarray:

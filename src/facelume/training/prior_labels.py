@@ -1,0 +1,159 @@
+"""Labels of the face model for real photos: fits to the given landmarks, albedo and light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facelume.camera import CROP_CAMERA, cam_from_model
+from facelume.data.crops import CROP_PX, CropCache
+from facelume.errors import UsageError
+from facelume.face_model import FaceModel
+from facelume.fitting import FitConfig, LandmarkBasis, fit_landmarks, fit_light_and_albedo, landmark_basis
+from facelume.fitting.appearance import albedo_basis
+from facelume.networks.prior import PriorNetwork
+from facelume.raster import geometry_buffers, sample_map
+from facelume.reflectance import linear_from_srgb
+from facelume.training.prior_losses import AlbedoProbe
+
+_BATCH = 32
+_PIXELS_PER_PHOTO = 1000
+LABEL_FIT = FitConfig(num_steps=8)
+
+
+@dataclass(frozen=True, eq=False)
+class PriorLabels:
+    """Labels of every crop of a cache, in its order.
+
+    Attributes:
+        identity: Identity coefficients.
+        expression: Expression coefficients.
+        residual_px: Mean distance of the fit to the landmarks, crop pixels.
+        albedo: Albedo coefficients of the photo.
+        light: SH radiance of the photo, light frame.
+    """
+
+    identity: Float[np.ndarray, "n I"]
+    expression: Float[np.ndarray, "n E"]
+    residual_px: Float[np.ndarray, " n"]
+    albedo: Float[np.ndarray, "n A"]
+    light: Float[np.ndarray, "n 9 3"]
+
+
+def save_labels(labels: PriorLabels, path: Path, face_model_sha256: str) -> None:
+    """Write labels and the face model they belong to."""
+    arrays = {f.name: getattr(labels, f.name) for f in fields(PriorLabels)}
+    np.savez(path, face_model_sha256=np.array(face_model_sha256), **arrays)
+
+
+def load_labels(path: Path, face_model_sha256: str) -> PriorLabels:
+    """Read labels.
+
+    Raises:
+        UsageError: They were made with another face model.
+    """
+    with np.load(path, allow_pickle=False) as archive:
+        if str(archive["face_model_sha256"]) != face_model_sha256:
+            raise UsageError(f"{path} was made with another face model: delete it, it will be made again")
+        return PriorLabels(**{f.name: archive[f.name] for f in fields(PriorLabels)})
+
+
+def albedo_probe(model: FaceModel, size: int = 32) -> AlbedoProbe:
+    """The face model's albedo at the texels of a coarse grid over the face."""
+    basis = albedo_basis(model, model.uv_mask("face", 256), size)
+    rows, columns = torch.nonzero(basis.mask * basis.mask.flip(-1), as_tuple=True)
+    number = torch.full((size, size), -1)
+    number[rows, columns] = torch.arange(len(rows))
+    mirror = number[rows, size - 1 - columns]
+    return AlbedoProbe(
+        basis.mean[:, rows, columns].T, basis.rows[:, :, rows, columns].transpose(1, 2), mirror
+    )
+
+
+def make_labels(
+    model: FaceModel,
+    cache: CropCache,
+    network: PriorNetwork,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PriorLabels:
+    """Fit the face model to every crop of a cache.
+
+    Args:
+        model: The face model.
+        cache: Crops with landmarks.
+        network: Trained on landmarks and masks; its mask keeps hair and glasses out of the colour fit.
+        on_progress: Called with done and total after each batch.
+    """
+    basis = landmark_basis(model)
+    network.eval()
+    parts: list[PriorLabels] = []
+    num_crops = len(cache.landmarks_px)
+    with torch.no_grad():
+        for first in range(0, num_crops, _BATCH):
+            rows = slice(first, min(first + _BATCH, num_crops))
+            parts.append(_label_batch(model, basis, cache, rows, network))
+            if on_progress is not None:
+                on_progress(rows.stop, num_crops)
+    return PriorLabels(
+        **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(PriorLabels)}
+    )
+
+
+def _label_batch(
+    model: FaceModel,
+    basis: LandmarkBasis,
+    cache: CropCache,
+    rows: slice,
+    network: PriorNetwork,
+) -> PriorLabels:
+    landmarks = torch.from_numpy(cache.landmarks_px[rows, :, :2].copy())
+    fit = fit_landmarks(basis, landmarks, config=LABEL_FIT)
+    crops = _contract_crops(cache, rows)
+    parsing = torch.sigmoid(network(crops).parsing_logits)
+    parsing = torch.nn.functional.interpolate(parsing, size=(CROP_PX, CROP_PX), mode="bilinear")[:, 0]
+    pose = cam_from_model(fit.rotvec, fit.translation)
+    vertices = model.shape(fit.identity, fit.expression)
+    buffers = geometry_buffers(model, vertices, pose, CROP_CAMERA)
+    usable = (buffers.face_mask > 0.5) & (buffers.part == 0) & (parsing > 0.7)
+    albedo, light = _fit_colours(model, crops, usable, buffers.uv, buffers.normal_light)
+    return PriorLabels(
+        fit.identity.numpy(),
+        fit.expression.numpy(),
+        fit.residual_px.numpy(),
+        albedo.numpy(),
+        light.numpy(),
+    )
+
+
+def _contract_crops(cache: CropCache, rows: slice) -> Float[Tensor, "b 3 224 224"]:
+    pictures = torch.from_numpy(np.ascontiguousarray(cache.pictures[rows])).permute(0, 3, 1, 2).float() / 255
+    half = CROP_PX / cache.margin_px
+    axis = ((torch.arange(CROP_PX) + 0.5) / CROP_PX * 2 - 1) * half
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).expand(len(pictures), -1, -1, -1)
+    return torch.nn.functional.grid_sample(pictures, grid, align_corners=False, padding_mode="border")
+
+
+def _fit_colours(
+    model: FaceModel, crops: Tensor, usable: Tensor, uv: Tensor, normals_light: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Albedo coefficients and light from evenly drawn usable pixels of each crop."""
+    basis = albedo_basis(model, model.uv_mask("face", 256), 64)
+    num_crops = len(crops)
+    weights = usable.flatten(1).float()
+    weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.full_like(weights, 1e-6))
+    chosen = torch.multinomial(weights, _PIXELS_PER_PHOTO, replacement=True)
+    counts = usable.flatten(1).gather(1, chosen).float()
+    image = linear_from_srgb(crops).flatten(2).gather(2, chosen[:, None].expand(-1, 3, -1)).transpose(1, 2)
+    normals = normals_light.flatten(2).gather(2, chosen[:, None].expand(-1, 3, -1)).transpose(1, 2)
+    places = uv.flatten(1, 2).gather(1, chosen[..., None].expand(-1, -1, 2))
+    maps = torch.cat([basis.mean[None], basis.rows]).flatten(0, 1)[None]
+    values = torch.cat([sample_map(maps, places[index : index + 1, None]) for index in range(num_crops)])
+    values = values[:, :, 0].unflatten(1, (-1, 3)).permute(0, 3, 2, 1)
+    fit = fit_light_and_albedo(values[..., 0], values[..., 1:].contiguous(), image, normals, counts)
+    return fit.albedo_coeffs, fit.sh_radiance
