@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from facelume.errors import UnreadableInputError, UsageError
+from facelume.io.arrays import save_arrays, shorten_mantissa
 from facelume.io.contact_sheet import compose_contact_sheet
 from facelume.io.picture import decode_srgb, encode_srgb, load_png, quantise, save_png
 from facelume.io.result_folder import SCHEMA_VERSION, publish, read_manifest, write_manifest
@@ -89,3 +90,18 @@ def test_contact_sheet_places_tiles_in_reading_order() -> None:
     assert sheet.shape == (2 * (80 + 26 + 8) + 8, 2 * 88 + 8, 3)
     centres = [(48, 48), (48, 136), (162, 48)]
     assert [tuple(sheet[y, x]) for y, x in centres] == colours
+
+
+def test_arrays_round_trip(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "b": np.array([1.5])}
+    save_arrays(tmp_path / "x.npz", arrays)
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as content:
+        assert set(content.files) == {"a", "b"}
+        for name, values in arrays.items():
+            assert content[name].dtype == values.dtype
+            np.testing.assert_array_equal(content[name], values)
+    values = np.random.default_rng(0).normal(size=1000).astype(np.float32) * 100
+    short = shorten_mantissa(values)
+    assert short.dtype == np.float32
+    assert 0 < np.abs(short / values - 1).max() < 1.3e-4
+    np.testing.assert_array_equal(shorten_mantissa(np.array([0.0, 1.0, -2.0])), [0.0, 1.0, -2.0])

@@ -116,15 +116,10 @@ def encode_glb(face: RiggedFace, *, max_bytes: int = MAX_BYTES) -> bytes:
     Returns:
         The bytes of the file.
     """
-    png = _encode_picture(face.albedo_srgb, "PNG")
-    jpeg = _encode_picture(face.albedo_srgb, "JPEG")
     result = b""
-    for picture, mime, with_normals in (
-        (png, "image/png", True),
-        (jpeg, "image/jpeg", True),
-        (jpeg, "image/jpeg", False),
-    ):
-        result = _encode(face, picture, mime, with_target_normals=with_normals)
+    for kind, with_normals in (("PNG", True), ("JPEG", True), ("JPEG", False)):
+        picture = _encode_picture(face.albedo_srgb, kind)
+        result = _encode(face, picture, f"image/{kind.lower()}", with_target_normals=with_normals)
         if len(result) <= max_bytes:
             break
     return result
@@ -233,7 +228,7 @@ def _index_type(count: int) -> tuple[type[np.unsignedinteger], int]:
 def _encode_picture(pixels: UInt8[np.ndarray, "S S 3"], kind: str) -> bytes:
     stream = io.BytesIO()
     if kind == "PNG":
-        Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+        Image.fromarray(pixels).save(stream, "PNG", compress_level=6)
     else:
         Image.fromarray(pixels).save(stream, "JPEG", quality=94, subsampling=0)
     return stream.getvalue()

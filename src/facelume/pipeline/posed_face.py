@@ -89,9 +89,7 @@ class PosedFace:
 
     def landmarks68_crop_px(self) -> Float[np.ndarray, "68 2"]:
         """Projections of the mesh's iBUG-68 landmarks, crop pixels."""
-        embedding = self.model.landmarks68
-        corners = self.vertices[self.model.topology.faces[embedding.face_index]]
-        points = (corners * embedding.bary_coords[..., None]).sum(dim=1)
+        points = self.model.points_on_surface(self.vertices, self.model.landmarks68)
         return _project(points, self.cam_from_model)
 
     def mesh(self, vertices: Float[Tensor, "V 3"]) -> Mesh:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cattrs
 import numpy as np
@@ -18,8 +18,8 @@ from torch import Tensor
 from facelume.camera import CROP_CAMERA
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
-from facelume.fitting import landmark_basis
-from facelume.fitting.appearance import Appearance, albedo_basis, fit_appearance
+from facelume.fitting import LandmarkBasis, landmark_basis
+from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.networks.refine import RefinerInput, RefinerOutput, refine
@@ -36,6 +36,7 @@ PhotoSource = str | Path | Image.Image | np.ndarray | Photo
 _UV_SIZES = (256, 512, 1024, 2048)
 _SAME_FACE_OVERLAP = 0.5
 _FEW_TEXELS_SEEN = 0.15
+_Tensors = TypeVar("_Tensors", LandmarkBasis, AlbedoBasis)
 
 
 @dataclass
@@ -81,24 +82,29 @@ class Reconstructor:
         folder = None if weights is None else Path(weights)
         self.device = _choose_device(device)
         self.uv_size = uv_size
-        self.model = load_face_model(face_model)
+        model = load_face_model(face_model)
+        self.model = model.to(self.device)
         self._records: dict[str, WeightRecord] = {}
-        sha256 = self.model.asset_sha256
-        prior, record = build_and_load("prior", build_prior, face_model_sha256=sha256, folder=folder)
-        self._records["prior"] = record
-        self._prior = prior.to(self.device)
-        refiner, record = build_and_load("refiner", build_refiner, face_model_sha256=sha256, folder=folder)
-        self._records["refiner"] = record
-        self._refiner = refiner.to(self.device)
+        prior, self._records["prior"] = build_and_load(
+            "prior", build_prior, face_model_sha256=model.asset_sha256, atlas_id=model.atlas_id, folder=folder
+        )
+        refiner, self._records["refiner"] = build_and_load(
+            "refiner",
+            build_refiner,
+            face_model_sha256=model.asset_sha256,
+            atlas_id=model.atlas_id,
+            folder=folder,
+        )
+        self._prior, self._refiner = prior.to(self.device), refiner.to(self.device)
         if locator is None:
             self._records["locator"] = find_record("locator", folder)[0]
             locator = NetworkLocator.load(folder=folder)
         self._locator = locator
         self._limits = AlignmentLimits()
+        self._texels: dict[int, TexelMap] = {}
         with torch.inference_mode():
-            self._basis = landmark_basis(self.model)
-            self._albedo_basis = albedo_basis(self.model, self.model.uv_mask("skin", 256))
-            self._texels: dict[int, TexelMap] = {}
+            self._basis = _on_device(landmark_basis(model), self.device)
+            self._albedo_basis = _on_device(albedo_basis(model, model.uv_mask("skin")), self.device)
 
     @property
     def weights(self) -> dict[str, str]:
@@ -237,6 +243,11 @@ def build_prior(config: Mapping[str, Any]) -> PriorNetwork:
 def build_refiner(config: Mapping[str, Any]) -> Refiner:
     """The refiner of a weight record's configuration; unknown names are refused with ValueError."""
     return Refiner(_structure(config, RefinerConfig))
+
+
+def _on_device(record: _Tensors, device: torch.device) -> _Tensors:
+    """The same frozen record of tensors on another device."""
+    return replace(record, **{f.name: getattr(record, f.name).to(device) for f in fields(record)})
 
 
 def _structure(config: Mapping[str, Any], kind: type) -> Any:

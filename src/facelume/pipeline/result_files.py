@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from facelume.io.arrays import save_arrays, shorten_mantissa
 from facelume.io.glb import RiggedFace, encode_glb
 from facelume.io.obj import save_obj
 from facelume.io.picture import encode_srgb, quantise, save_png
@@ -92,11 +93,8 @@ def _save_maps(face: Reconstruction, folder: Path) -> None:
     save_png(folder / "texture.png", np.concatenate([encode_srgb(maps.texture) * (seen > 0), seen], axis=-1))
     save_png(folder / "confidence.png", quantise(maps.confidence))
     save_png(folder / "shading.png", shading_picture(face))
-    np.savez_compressed(
-        folder / "illumination.npz",
-        sh_radiance=maps.illumination,
-        coarse=face.light_coarse.astype(np.float32),
-    )
+    light = {"sh_radiance": shorten_mantissa(maps.illumination), "coarse": face.light_coarse}
+    save_arrays(folder / "illumination.npz", light)
 
 
 def shading_picture(face: Reconstruction) -> UInt8[np.ndarray, "256 256 3"]:
@@ -106,14 +104,13 @@ def shading_picture(face: Reconstruction) -> UInt8[np.ndarray, "256 256 3"]:
 
 
 def _save_parameters(face: Reconstruction, folder: Path) -> None:
-    np.savez_compressed(
-        folder / "params.npz",
-        light_coarse=face.light_coarse,
-        photo_from_crop=face.crop.photo_from_crop,
-        cam_from_model=face.camera.cam_from_model,
-        parsing=face.parsing.astype(np.float32),
-        **face.coefficients,
-    )
+    arrays = {
+        "light_coarse": face.light_coarse,
+        "photo_from_crop": face.crop.photo_from_crop,
+        "cam_from_model": face.camera.cam_from_model,
+        "parsing": face.parsing.astype(np.float32),
+    }
+    save_arrays(folder / "params.npz", arrays | face.coefficients)
 
 
 def _save_meshes(face: Reconstruction, folder: Path) -> None:
