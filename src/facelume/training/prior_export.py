@@ -10,8 +10,8 @@ from facelume.networks.prior import PriorNetwork
 from facelume.weights import WeightRecord, save_weights
 
 _TRAINING_DATA = (
-    "photos of CelebAMask-HQ, UTKFace, SCUT-FBP5500 and AAF (non-commercial research) and of the Face Research Lab "
-    "London Set (CC BY 4.0), with MediaPipe face-mesh landmarks; CelebAMask-HQ parsing masks"
+    "photos of CelebAMask-HQ, UTKFace, SCUT-FBP5500, AAF (non-commercial research) and the Face Research "
+    "Lab London Set (CC BY 4.0), with MediaPipe face-mesh landmarks; CelebAMask-HQ parsing masks"
 )
 _WITH_COEFFICIENTS = "; fits of the open face model (CC0) to them"
 _WITH_SYNTHETIC = "; synthetic faces of the open face model"
@@ -33,7 +33,7 @@ def export_weights(
         network: The averaged network of a training.
         weights_id: For instance ``prior-small-1``.
         metrics: Measured on the validation split.
-        face_model_sha256: The face model whose coefficients it knows; None when its coefficients are untrained.
+        face_model_sha256: The face model whose coefficients it knows; None when they are untrained.
         has_synthetic: It learned from synthetic faces as well.
         folder: Folder of weights; by default the package's own.
     """
@@ -45,7 +45,7 @@ def export_weights(
         kind="prior",
         architecture="facelume.networks.prior.PriorNetwork",
         config=config,
-        input="crop of the contract, (b, 3, 224, 224), sRGB-encoded in [0, 1], RGB; resized inside to input_px",
+        input="crop of the contract, (b, 3, 224, 224), sRGB in [0, 1]; resized inside to input_px",
         training_data=data + (_WITH_SYNTHETIC if has_synthetic else ""),
         licence=_LICENCE,
         metrics={name: round(value, 5) for name, value in metrics.items()},
