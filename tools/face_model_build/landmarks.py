@@ -1,0 +1,161 @@
+"""Landmark embeddings: detect the 478 points on renderings of the mean head and read the surface under them."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
+from scipy.spatial import cKDTree
+
+SIZE_PX, PX_PER_M = 900, 2900.0
+VIEWS_DEG = ((0, 0), (-14, 0), (14, 0), (0, 10), (0, -10), (-24, 0), (24, 0))
+IRIS = range(468, 478)
+UPPER_INNER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+LOWER_INNER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+# iBUG-68 from the 478 points: jaw, brows, nose, eyes, lips (the usual correspondence, subject's right first).
+IBUG68_FROM_478 = (
+    127, 234, 93, 132, 58, 172, 150, 176, 152, 400, 379, 397, 288, 361, 323, 454, 356,
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+    168, 197, 5, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
+    78, 82, 13, 312, 308, 317, 14, 87,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Triangle and barycentrics of each landmark; ``spread_mm`` between views, ``mirror`` partner of each."""
+
+    face_index: np.ndarray
+    bary_coords: np.ndarray
+    spread_mm: np.ndarray
+    mirror: np.ndarray
+
+
+def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest triangle of (F, 3, 3) and barycentrics for each point (Ericson, Real-Time Collision Detection 5.1.5)."""
+    tree = cKDTree(corners.mean(1))
+    candidates = tree.query(points, k=min(64, len(corners)))[1]
+    best_face = np.zeros(len(points), int)
+    best_bary = np.zeros((len(points), 3))
+    for n, point in enumerate(points):
+        tri = corners[candidates[n]]
+        bary = _closest_barycentrics(point, tri)
+        distance = np.linalg.norm((bary[..., None] * tri).sum(1) - point, axis=1)
+        k = int(np.argmin(distance))
+        best_face[n], best_bary[n] = candidates[n][k], bary[k]
+    return best_face, best_bary
+
+
+def _closest_barycentrics(point: np.ndarray, tri: np.ndarray) -> np.ndarray:
+    a, b, c = tri[:, 0], tri[:, 1], tri[:, 2]
+    options = []
+    ab, ac, ap = b - a, c - a, point - a
+    d00, d01, d11 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
+    d20, d21 = (ap * ab).sum(1), (ap * ac).sum(1)
+    den = d00 * d11 - d01 * d01 + 1e-30
+    v, w = (d11 * d20 - d01 * d21) / den, (d00 * d21 - d01 * d20) / den
+    inside = np.stack([1 - v - w, v, w], 1)
+    options.append(np.where((inside >= 0).all(1)[:, None], inside, np.nan))
+    for i, k in ((0, 1), (1, 2), (2, 0)):
+        edge = tri[:, k] - tri[:, i]
+        t = np.clip(((point - tri[:, i]) * edge).sum(1) / ((edge * edge).sum(1) + 1e-30), 0, 1)
+        bary = np.zeros((len(tri), 3))
+        bary[:, i], bary[:, k] = 1 - t, t
+        options.append(bary)
+    stacked = np.stack(options)
+    distance = np.linalg.norm((stacked[..., None] * tri).sum(2) - point, axis=2)
+    return stacked[np.nanargmin(distance, 0), np.arange(len(tri))]
+
+
+def _grey_picture(vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, view_deg: tuple[float, float]) -> tuple:
+    yaw, pitch = np.radians(view_deg)
+    centre = (SIZE_PX / 2, SIZE_PX / 2)
+    points = orthographic(vertices, yaw, pitch, PX_PER_M, centre, np.array([0.0, -0.02, 0.0]))
+    buffer = rasterize_pixels(points, faces, (SIZE_PX, SIZE_PX))
+    grey = shade_grey(vertices, faces, buffer, points)
+    hit = buffer.pix_to_face >= 0
+    surface = np.zeros((SIZE_PX, SIZE_PX, 3))
+    surface[hit] = (vertices[faces[buffer.pix_to_face[hit]]] * buffer.bary_coords[hit][..., None]).sum(1)
+    colour = np.repeat(grey[..., None], 3, 2) * [0.85, 0.7, 0.62]
+    colour[~hit] = 0.75
+    for number in (1, 2):
+        eye = hit & (part[np.maximum(buffer.pix_to_face, 0)] == number)
+        ball = vertices[np.unique(faces[part == number])]
+        pupil = ball[ball[:, 2] > ball[:, 2].max() - 1e-4].mean(0)
+        far = np.linalg.norm(surface - pupil, axis=2)
+        colour[eye] = np.where(far[eye][:, None] < 0.0058, 0.12, 0.9)
+    colour[hit & np.isin(part[np.maximum(buffer.pix_to_face, 0)], (3, 6))] *= [0.6, 0.3, 0.3]
+    return (np.clip(colour, 0, 1) * 255).astype(np.uint8), surface, hit
+
+
+def detect_on_mean(vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, python: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Mean 3D point of each landmark over all views (478, 3) and the spread between views, metres."""
+    rendered = [_grey_picture(vertices, faces, part, view) for view in VIEWS_DEG]
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "pictures.npz", Path(folder) / "points.npy"
+        np.savez(source, pictures=np.stack([r[0] for r in rendered]))
+        script = Path(__file__).with_name("detect_landmarks.py")
+        subprocess.run([str(python), str(script), str(source), str(out)], check=True, capture_output=True)
+        points_px = np.load(out)
+    found = np.full((len(rendered), 478, 3), np.nan)
+    for n, (_, surface, hit) in enumerate(rendered):
+        if np.isnan(points_px[n]).any():
+            continue
+        x, y = np.clip(np.floor(points_px[n]).astype(int), 0, SIZE_PX - 1).T
+        ok = hit[y, x]
+        found[n, ok] = surface[y, x][ok]
+    if np.isnan(found).all(0).any():
+        raise ValueError(f"no detection for landmarks {np.flatnonzero(np.isnan(found).all(0).any(1)).tolist()}")
+    middle = np.nanmedian(found, 0)
+    return middle, np.sqrt(np.nanmean(((found - middle) ** 2).sum(2), 0))
+
+
+def landmark_partners(points: np.ndarray) -> np.ndarray:
+    """Left-right partner of each landmark: best mutual assignment under reflection."""
+    from scipy.optimize import linear_sum_assignment
+
+    cost = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2) ** 2
+    cost = cost + cost.T
+    partner = np.arange(len(points))
+    for group in (np.arange(468), np.arange(468, 478)):
+        partner[group] = group[linear_sum_assignment(cost[np.ix_(group, group)])[1]]
+    if (partner[partner] != np.arange(len(points))).any():
+        raise ValueError("landmark pairing is not an involution")
+    return partner
+
+
+def embed(
+    points: np.ndarray, spread: np.ndarray, vertices: np.ndarray, faces: np.ndarray, mirror_vertices: np.ndarray,
+    part: np.ndarray, jaw_motion: np.ndarray,
+) -> Embedding:
+    """Snap symmetrised landmarks to the surface they belong to; the right side mirrors the left one exactly."""
+    partner = landmark_partners(points)
+    points = 0.5 * (points + points[partner] * [-1, 1, 1])
+    corners = vertices[faces]
+    lower = jaw_motion[faces].mean(1) > 0.45 * jaw_motion.max()
+    skin = part == 0
+    allowed = {n: skin for n in range(468)}
+    allowed |= dict.fromkeys(UPPER_INNER_LIP, np.isin(part, (0, 3)) & ~lower)
+    allowed |= dict.fromkeys(LOWER_INNER_LIP, np.isin(part, (0, 3)) & lower)
+    allowed |= {n: np.isin(part, (1, 2)) for n in IRIS}
+    face_index = np.full(len(points), -1)
+    bary = np.zeros((len(points), 3))
+    lookup = {tuple(sorted(t)): n for n, t in enumerate(faces.tolist())}
+    for n in range(len(points)):
+        if points[n, 0] < 0 and partner[n] != n:
+            continue
+        index = np.flatnonzero(allowed[n])
+        face, coords = closest_on_triangles(points[n : n + 1], corners[index])
+        face_index[n], bary[n] = index[face[0]], coords[0]
+        if partner[n] != n:
+            mirrored = mirror_vertices[faces[face_index[n]]].tolist()
+            other = lookup[tuple(sorted(mirrored))]
+            face_index[partner[n]] = other
+            bary[partner[n]] = [coords[0][mirrored.index(v)] for v in faces[other].tolist()]
+    return Embedding(face_index, bary, 1000 * spread, partner)
