@@ -30,13 +30,15 @@ class AlignmentLimits:
 
     Attributes:
         doubtful_residual: Mean landmark residual of the fit that is reported as a warning.
+        doubtful_sigma: Median landmark error that the network itself expects that is reported as a warning.
         absurd_residual: Mean landmark residual from which there is no face.
         absurd_sigma: Median landmark error that the network itself expects from which there is no face.
     """
 
     doubtful_residual: float = 0.03
+    doubtful_sigma: float = 0.02
     absurd_residual: float = 0.08
-    absurd_sigma: float = 0.12
+    absurd_sigma: float = 0.03
 
 
 @dataclass(frozen=True, eq=False)

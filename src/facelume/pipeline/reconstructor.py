@@ -285,6 +285,8 @@ def _warnings(face: AlignedFace, limits: AlignmentLimits, unwrapped: UnwrapResul
     found = []
     if face.residual > limits.doubtful_residual:
         found.append(f"the mesh follows the landmarks only to {face.residual:.1%} of the face's size")
+    if face.sigma > limits.doubtful_sigma:
+        found.append(f"the landmarks are uncertain: about {face.sigma:.1%} of the face's size")
     if float(unwrapped.visibility.mean()) < _FEW_TEXELS_SEEN:
         found.append("the photo shows little of the face; most of the albedo is completed")
     if face.crop.scale < 0.5:
