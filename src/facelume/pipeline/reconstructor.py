@@ -104,7 +104,7 @@ class Reconstructor:
         self._texels: dict[int, TexelMap] = {}
         with torch.inference_mode():
             self._basis = _on_device(landmark_basis(model), self.device)
-            self._albedo_basis = _on_device(albedo_basis(model, model.uv_mask("skin")), self.device)
+            self._albedo_basis = _on_device(albedo_basis(model), self.device)
 
     @property
     def weights(self) -> dict[str, str]:
