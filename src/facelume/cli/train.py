@@ -23,7 +23,7 @@ class Train:
     """Run file (JSON); unknown names in it are refused."""
 
     def run(self) -> int:
-        """Trains; prints the file that holds the trained state."""
+        """Trains; prints the folder of weights (for FACELUME_WEIGHTS), or the trained state's file."""
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
         runners = {"locator": _train_locator, "prior": _train_prior, "refiner": _train_refiner}
         say(str(runners[self.network](self.config)))
@@ -31,22 +31,41 @@ class Train:
 
 
 def _train_locator(path: Path) -> Path:
-    from facelume.training.locator import load_training_config, train
+    from facelume.training.locator import load_training_config
+    from facelume.training.locator_release import train_and_save
 
     config = load_training_config(path)
-    train(config)
-    return Path(config.output_folder) / "locator.safetensors"
+    folder = Path(config.output_folder) / "weights"
+    train_and_save(config, folder=folder)
+    return folder
 
 
 def _train_prior(path: Path) -> Path:
-    from facelume.training.prior import read_config, train
+    from facelume.pipeline.models import load_face_model
+    from facelume.training.prior import train
+    from facelume.training.prior_config import load_training_config
+    from facelume.training.prior_export import export_weights
 
-    return train(read_config(path))
+    config = load_training_config(path)
+    sha256 = load_face_model("open").asset_sha256 if config.has_coefficients else None
+    folder = Path(config.output_folder) / "weights"
+    export_weights(
+        train(config),
+        f"prior-{Path(config.output_folder).name}",
+        {},
+        face_model_sha256=sha256,
+        has_synthetic=bool(config.synthetic_folder),
+        folder=folder,
+    )
+    return folder
 
 
 def _train_refiner(path: Path) -> Path:
     from facelume.pipeline.models import load_face_model
     from facelume.training.refiner import train
     from facelume.training.refiner_config import read_config
+    from facelume.training.refiner_prepare import prepare_all
 
-    return train(read_config(path), load_face_model("open"))
+    config, model = read_config(path), load_face_model("open")
+    prepare_all(config, model)
+    return train(config, model)
