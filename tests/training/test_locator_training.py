@@ -11,14 +11,17 @@ from PIL import Image, ImageDraw
 
 from facelume.data.photos import load_photo_records
 from facelume.data.split import is_validation
+from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.networks.locator import LocatorConfig, LocatorOutput
+from facelume.training import locator_release
 from facelume.training.locator import LocatorTrainingConfig, load_training_config, train
 from facelume.training.locator_backgrounds import faceless_windows, load_environment_pictures, sample_edge
 from facelume.training.locator_evaluation import box_overlap, calibrate
 from facelume.training.locator_scenes import SceneComposer, SceneFace, load_scene_photo
 from facelume.training.locator_targets import encode_faces, locator_loss, stack_targets
 
+CONFIGS = Path(locator_release.__file__).parent / "configs"
 RED_EYE, BLUE_EYE = (255, 0, 0), (0, 0, 255)
 
 
@@ -223,3 +226,28 @@ def test_calibration_recovers_a_known_slope_and_offset():
 def test_overlap_of_boxes():
     assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((1.0, 0, 3, 2))) == pytest.approx(1 / 3)
     assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((5.0, 5, 6, 6))) == 0.0
+
+
+def test_the_run_file_of_the_package_is_valid():
+    config = load_training_config(CONFIGS / "locator.json")
+    assert config.network == LocatorConfig()
+    assert not set(config.environment_names) & set(config.validation_environment_names)
+
+
+def test_release_trains_calibrates_measures_and_registers(data_root, tmp_path, monkeypatch):
+    """After a few hundred scenes a higher logit means a likelier face; the record can be loaded and used."""
+    monkeypatch.setattr(locator_release, "CALIBRATION_SCENES", 30)
+    config = _config(
+        data_root, tmp_path / "run", weights_id="drawn-1", num_scenes=640, batch_size=8, learning_rate=1e-2
+    )
+    record = locator_release.train_and_save(config, folder=tmp_path / "weights")
+    assert record.metrics["validation_photos"] == 1
+    assert record.config["score_slope"] > 0.3
+    assert record.config["batch_norm"] is False
+    locator = NetworkLocator.load("drawn-1", folder=tmp_path / "weights")
+    assert locator.locate(np.full((90, 90, 3), 90, np.uint8)) == []
+
+
+def test_calibration_without_any_face_is_refused():
+    with pytest.raises(UsageError, match="0 faces and 3 others"):
+        calibrate(LocatorConfig(), np.zeros(3), np.zeros(3, dtype=bool))

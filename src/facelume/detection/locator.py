@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from facelume.detection.protocol import largest_first
-from facelume.detection.suppression import suppress_overlaps
+from facelume.detection.suppression import merge_weights, suppress_overlaps
 from facelume.errors import UsageError
 from facelume.networks.locator import STRIDE_PX, LocatorNetwork, build_locator
 from facelume.types import FaceDetection
@@ -126,7 +126,7 @@ class NetworkLocator:
         long_side = max(height, width)
         top = max(_MIN_TOP_PX, min(_FIRST_PASS_PX, long_side))
         coarse = [top / 2**k for k in range(12) if top / 2**k >= _MIN_LEVEL_PX]
-        finest = min(self._finest_px, long_side)
+        finest = float(min(self._finest_px, long_side))
         fine = [side for side in (top * 2.0**k for k in range(1, 8)) if side / 2 < finest]
         fine = [min(side, finest) for side in fine]
         found = _search_levels(self._network, photo_srgb, coarse, min_logit)
@@ -202,5 +202,11 @@ def _join(parts: list[Candidates]) -> Candidates:
 
 
 def _select(candidates: Candidates) -> Candidates:
+    """The best of each group of overlapping detections, its box and points averaged with those that agree."""
     kept = suppress_overlaps(candidates.boxes_px, candidates.logits)
-    return Candidates(candidates.boxes_px[kept], candidates.points_px[kept], candidates.logits[kept])
+    weights = merge_weights(candidates.boxes_px, candidates.logits, kept)
+    return Candidates(
+        boxes_px=weights @ candidates.boxes_px,
+        points_px=np.einsum("kn,npc->kpc", weights, candidates.points_px),
+        logits=candidates.logits[kept],
+    )

@@ -1,4 +1,4 @@
-"""Which of several overlapping boxes stays: greedy non-maximum suppression."""
+"""Which of several overlapping boxes stays, and what the others add to it."""
 
 from __future__ import annotations
 
@@ -35,3 +35,25 @@ def suppress_overlaps(
         if not bool(((iou > max_iou) | (contained > max_contained)).any()):
             kept.append(int(index))
     return np.array(kept, dtype=np.int64)
+
+
+def merge_weights(
+    boxes_px: Float[np.ndarray, "n 4"],
+    logits: Float[np.ndarray, " n"],
+    kept: Int[np.ndarray, " k"],
+    *,
+    min_iou: float = 0.5,
+) -> Float[np.ndarray, "k n"]:
+    """How much each box counts in the mean of those that agree with a kept one; rows sum to 1.
+
+    A box counts with ``exp(logit)`` where its intersection over union with the kept one exceeds ``min_iou``:
+    the levels of a picture pyramid err each in its own way, so that the mean is better than the best.
+    """
+    low = np.maximum(boxes_px[kept, None, :2], boxes_px[None, :, :2])
+    high = np.minimum(boxes_px[kept, None, 2:], boxes_px[None, :, 2:])
+    shared = np.prod(np.maximum(0.0, high - low), axis=-1)
+    area = np.prod(np.maximum(0.0, boxes_px[:, 2:] - boxes_px[:, :2]), axis=1)
+    iou = shared / np.maximum(area[kept, None] + area[None] - shared, 1e-9)
+    iou[np.arange(len(kept)), kept] = 1.0
+    weights = (iou > min_iou) * np.exp(logits[None] - logits[kept, None])
+    return weights / weights.sum(axis=1, keepdims=True)

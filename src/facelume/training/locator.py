@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -37,9 +38,12 @@ class LocatorTrainingConfig:
         data_root: Folder of the photo sets.
         environment_maps: Archive of lat-long maps, used as pictures without faces.
         background_folders: Folders of further pictures without faces (JPEG, PNG).
-        output_folder: Checkpoint, log and final state.
+        output_folder: Checkpoint and final state.
+        weights_id: Id of the weight record that is made of the result.
         photo_sets: Photo sets to learn from (their validation split is left out).
         environment_names: Environment maps to use.
+        validation_environment_names: Environment maps on which inventions are counted.
+        validation_background_folders: Folders of pictures without faces on which inventions are counted.
         network: Architecture.
         side_px: Side of a scene, a multiple of 8.
         batch_size: Scenes per step.
@@ -54,9 +58,12 @@ class LocatorTrainingConfig:
     data_root: str
     environment_maps: str
     output_folder: str
+    weights_id: str = "locator-1"
     background_folders: tuple[str, ...] = ()
     photo_sets: tuple[str, ...] = PHOTO_SETS
     environment_names: tuple[str, ...] = ()
+    validation_environment_names: tuple[str, ...] = ()
+    validation_background_folders: tuple[str, ...] = ()
     network: LocatorConfig = field(default_factory=LocatorConfig)
     side_px: int = 160
     batch_size: int = 32
@@ -153,9 +160,7 @@ def load_sources(config: LocatorTrainingConfig) -> tuple[list[ScenePhoto], list[
         r for r in load_photo_records(Path(config.data_root), config.photo_sets) if not r.is_validation
     ]
     environments = load_environment_pictures(Path(config.environment_maps), config.environment_names)
-    pictures = [
-        _read_rgb(path) for place in config.background_folders for path in sorted(Path(place).iterdir())
-    ]
+    pictures = read_pictures(config.background_folders)
     strips = [strip for record in records if _has_wide_borders(record) for strip in faceless_windows(record)]
     # The few real pictures and maps are repeated so that they are drawn about as often as the many strips.
     repeats = max(1, len(strips) // (2 * max(1, len(pictures))))
@@ -172,9 +177,13 @@ def _has_wide_borders(record: PhotoRecord) -> bool:
     return record.photo_set in {"celebahq", "london"}
 
 
-def _read_rgb(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+def read_pictures(folders: Sequence[str]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """All files of some folders as RGB pictures, in the order of their names."""
+    pictures = []
+    for path in (path for folder in folders for path in sorted(Path(folder).iterdir())):
+        with Image.open(path) as picture:
+            pictures.append(np.asarray(picture.convert("RGB")))
+    return pictures
 
 
 def _schedule(step: int, num_steps: int) -> float:

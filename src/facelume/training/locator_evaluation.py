@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from facelume.data.photos import PhotoRecord
 from facelume.detection.mesh_points import five_points, mesh_box
 from facelume.detection.protocol import FaceLocator
+from facelume.errors import UsageError
 from facelume.networks.locator import LocatorConfig
 from facelume.types import FaceDetection
 
@@ -94,8 +95,16 @@ def count_inventions(locator: FaceLocator, pictures: Iterable[UInt8[np.ndarray, 
 def calibrate(
     config: LocatorConfig, logits: Float[np.ndarray, " n"], is_face: Bool[np.ndarray, " n"]
 ) -> LocatorConfig:
-    """Fit slope and offset of the score (Platt scaling, with his smoothed targets) to labelled detections."""
+    """Fit slope and offset of the score (Platt scaling, with his smoothed targets) to labelled detections.
+
+    Raises:
+        UsageError: Faces or non-faces are missing among the detections.
+    """
     num_faces, num_others = int(is_face.sum()), int((~is_face).sum())
+    if min(num_faces, num_others) == 0:
+        raise UsageError(
+            f"cannot calibrate the locator on {num_faces} faces and {num_others} others: train longer"
+        )
     target = np.where(is_face, (num_faces + 1) / (num_faces + 2), 1 / (num_others + 2))
 
     def cross_entropy(parameters: np.ndarray) -> float:
