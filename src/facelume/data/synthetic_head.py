@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,30 +29,17 @@ _FREQUENT = (
 )
 
 
-@dataclass(frozen=True)
-class HeadCoefficients:
-    """One random head.
-
-    Attributes:
-        identity: In standard deviations.
-        expression: ARKit weights in [0, 1].
-        albedo: In standard deviations.
-    """
-
-    identity: Float[Tensor, " I"]
-    expression: Float[Tensor, " E"]
-    albedo: Float[Tensor, " A"]
+def random_coefficients(count: int, rng: np.random.Generator) -> Float[np.ndarray, " count"]:
+    """Standard deviations, from a slightly narrowed normal distribution."""
+    return (0.9 * rng.normal(size=count)).clip(-2.5, 2.5).astype(np.float32)
 
 
 def random_head(
-    num_identity: int, num_albedo: int, expression_names: Sequence[str], rng: np.random.Generator
-) -> HeadCoefficients:
-    """Draw identity and albedo from a slightly narrowed normal distribution and a plausible expression."""
-    return HeadCoefficients(
-        identity=torch.from_numpy((0.85 * rng.normal(size=num_identity)).clip(-2.5, 2.5).astype(np.float32)),
-        expression=torch.from_numpy(random_expression(expression_names, rng)),
-        albedo=torch.from_numpy((0.9 * rng.normal(size=num_albedo)).clip(-2.5, 2.5).astype(np.float32)),
-    )
+    num_identity: int, expression_names: Sequence[str], rng: np.random.Generator
+) -> tuple[Float[Tensor, " I"], Float[Tensor, " E"]]:
+    """A random identity (standard deviations) and a plausible expression (ARKit weights)."""
+    identity = torch.from_numpy(random_coefficients(num_identity, rng))
+    return identity, torch.from_numpy(random_expression(expression_names, rng))
 
 
 def random_expression(names: Sequence[str], rng: np.random.Generator) -> Float[np.ndarray, " E"]:

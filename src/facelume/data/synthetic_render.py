@@ -69,15 +69,15 @@ def random_material(rng: np.random.Generator, map_size: int = 128) -> SkinMateri
 
 @dataclass(frozen=True)
 class ShadedHead:
-    """A rendered head, linear, before camera and background.
+    """The light on a head, linear; with albedo the picture is ``albedo * shading + highlight``.
 
     Attributes:
-        image_linear: Colour per pixel; 0 outside the head.
-        lambert_linear: The same without highlights.
+        shading: Irradiance / pi; 0 outside the head.
+        highlight: Light reflected at the surface; 0 outside the head.
     """
 
-    image_linear: Float[Tensor, "3 H W"]
-    lambert_linear: Float[Tensor, "3 H W"]
+    shading: Float[Tensor, "3 H W"]
+    highlight: Float[Tensor, "3 H W"]
 
 
 def _pixel_points_light(depth: Float[Tensor, "H W"]) -> Float[Tensor, "H W 3"]:
@@ -119,7 +119,6 @@ def _ggx(
 def shade_head(
     buffers: GeometryBuffers,
     casters: tuple[Float[Tensor, "V 3"], Int[Tensor, "F 3"]],
-    albedo: Float[Tensor, "1 3 s s"],
     occlusion: Float[Tensor, "H W"],
     light: SceneLight,
     material: SkinMaterial,
@@ -129,7 +128,6 @@ def shade_head(
     Args:
         buffers: Geometry at the crop's pixels (batch of one).
         casters: Vertices (light axes, metres) and triangles of everything that casts shadows.
-        albedo: Linear albedo in the atlas.
         occlusion: Ambient occlusion per pixel, 1 = open.
         light: What shines on it.
         material: How it shines.
@@ -165,8 +163,7 @@ def shade_head(
     canvas[pixels] = torch.cat([received, highlight], -1)
     irradiance_image, highlight_image = canvas.reshape(height, width, 6).movedim(-1, 0).split(3)
     irradiance_image = _bleed(irradiance_image, buffers.mask[0] & (buffers.part[0] == 0), material.bleed_px)
-    lambert = sample_map(albedo, buffers.uv)[0] * irradiance_image / math.pi * buffers.mask[0]
-    return ShadedHead(lambert + highlight_image, lambert)
+    return ShadedHead(irradiance_image / math.pi * buffers.mask[0], highlight_image)
 
 
 def _bleed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,8 +15,12 @@ from facelume.illumination import fit_sh_radiance_robust, irradiance
 from facelume.reflectance import luminance
 
 
+@runtime_checkable
 class AlbedoModel(Protocol):
     """The part of a face model that this fit needs."""
+
+    def uv_mask(self, name: str, size: int = 256) -> Float[Tensor, "size size"]:
+        """Region mask of the atlas."""
 
     @property
     def num_albedo(self) -> int:
@@ -53,14 +57,16 @@ class AlbedoBasis:
         return (self.mean + change.unflatten(-1, self.mean.shape)).clamp(0.01, 1.0)
 
 
-def albedo_basis(model: AlbedoModel, mask: Float[Tensor, "m m"], size: int = 64) -> AlbedoBasis:
+def albedo_basis(model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, size: int = 64) -> AlbedoBasis:
     """Read the first-order albedo off a face model by evaluating it at small coefficients.
 
     Args:
         model: The face model.
-        mask: Texels that count, any size.
+        mask: Texels that count, any size; the face without its eyes where not given.
         size: Side of the maps that are fitted.
     """
+    if mask is None:
+        mask = model.uv_mask("face", 256) * (1.0 - model.uv_mask("eyes", 256))
     step = 0.25
     with torch.no_grad():
         mean = model.albedo_map(torch.zeros(1, model.num_albedo), 4 * size)

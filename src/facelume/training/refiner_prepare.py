@@ -15,7 +15,8 @@ from torch.nn import functional
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, sample_crop
 from facelume.data.photos import PhotoRecord, load_photo_records, read_parsing_mask
 from facelume.data.skin_detail import procedural_detail
-from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, load_environment_maps, stack
+from facelume.data.synthetic import SyntheticFaces, load_environment_maps, stack
+from facelume.data.synthetic_scene import SyntheticConfig
 from facelume.face_model import FaceModel
 from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
 from facelume.fitting.landmarks import LandmarkBasis, fit_landmarks, landmark_basis
@@ -48,7 +49,7 @@ def preparation_tools(model: FaceModel, size: int) -> PreparationTools:
     return PreparationTools(
         model=model,
         landmarks=landmark_basis(model),
-        albedo=albedo_basis(model, model.uv_mask("face", 256)),
+        albedo=albedo_basis(model),
         texels=texel_map(model.topology, size),
     )
 
