@@ -51,25 +51,28 @@ class Symmetry:
 class FaceModel:
     """A head that is linear in identity and expression, with a texture atlas and an albedo basis.
 
-    Model axes: +X the subject's left, +Y up, +Z where the face looks; metres; the origin lies 5 cm behind the middle
-    between the eyeballs of the mean. Identity and albedo coefficients are in standard deviations, expressions in
-    [0, 1] with their ARKit names.
+    Model axes: +X the subject's left, +Y up, +Z where the face looks; metres; the origin lies 5 cm behind the
+    middle between the eyeballs of the mean. Identity and albedo coefficients are in standard deviations,
+    expressions in [0, 1] with their ARKit names. A licensed model may lack symmetry, landmarks or albedo: they
+    are ``None``, and what needs them raises :class:`AssetError`.
 
     Attributes:
         name: Name of the model, for instance ``open``.
         asset_sha256: SHA-256 over the bytes of the asset files: networks are bound to it.
-        atlas_id: Short hash of the atlas (``uvs`` and ``uv_faces``): textures and UV networks are bound to it.
+        atlas_id: Short hash of the atlas (``uvs`` and ``uv_faces``): textures and networks are bound to it.
         licence: Licence and source of the data, one line.
         num_identity: Number of identity coefficients.
-        expression_names: ARKit name of each expression coefficient.
+        expression_names: ARKit name of each expression coefficient; ``expression_000``, ... if statistical.
         topology: Triangles, atlas, parts and left-right pairs.
         linear: Mean and bases on the control mesh.
         symmetry: What the mirror does to coefficients.
-        landmarks478: The 478 MediaPipe face mesh points on the surface; 468-477 are the irises, 468-472 of the
-            subject's right eye.
+        landmarks478: The 478 MediaPipe face mesh points on the surface; 468-477 are the irises, 468-472 of
+            the subject's right eye.
         landmarks68: iBUG-68 points on the surface.
         uv_masks: Region masks by name, 256x256, in [0, 1]; see :meth:`uv_mask`.
         albedo: Albedo basis, if the model has one.
+        expression_limits: Smallest and largest useful value of each expression; ``None``: [0, 1] for all.
+            Statistical expressions (standard deviations) have infinite limits.
     """
 
     name: str
@@ -80,16 +83,20 @@ class FaceModel:
     expression_names: tuple[str, ...]
     topology: Topology
     linear: LinearShape
-    symmetry: Symmetry
-    landmarks478: LandmarkEmbedding
-    landmarks68: LandmarkEmbedding
+    symmetry: Symmetry | None
+    landmarks478: LandmarkEmbedding | None
+    landmarks68: LandmarkEmbedding | None
     uv_masks: dict[str, Float[Tensor, "256 256"]]
     albedo: AlbedoBasis | None
+    expression_limits: Float[Tensor, "E 2"] | None = None
     landmark_rows: Float[Tensor, "K1 L 3"] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        corners = self.topology.faces[self.landmarks478.face_index]
         stacked = torch.cat([self.linear.mean[None], self.linear.basis])
+        if self.landmarks478 is None:
+            object.__setattr__(self, "landmark_rows", stacked.new_zeros(len(stacked), 0, 3))
+            return
+        corners = self.topology.faces[self.landmarks478.face_index]
         rows = [self._subdivide(block) for block in stacked.split(16)]
         at_corners = torch.cat([r[:, corners] for r in rows])
         weights = self.landmarks478.bary_coords[..., None].to(at_corners)
@@ -142,25 +149,37 @@ class FaceModel:
     def landmarks(
         self, identity: Float[Tensor, "*batch I"], expression: Float[Tensor, "*batch E"]
     ) -> Float[Tensor, "*batch L 3"]:
-        """The 478 dense landmarks without making the mesh; metres, model axes."""
+        """The 478 dense landmarks without making the mesh; metres, model axes.
+
+        Raises:
+            AssetError: If this model has no dense landmarks.
+        """
+        if self.landmarks478 is None:
+            raise AssetError(f"face model {self.name!r} has no 478 dense landmarks: use the open model")
         coefficients = torch.cat([identity, expression], -1)
         offsets = coefficients @ self.landmark_rows[1:].flatten(1)
         return self.landmark_rows[0] + offsets.unflatten(-1, (-1, 3))
 
     def points_on_surface(
-        self, vertices: Float[Tensor, "*batch V 3"], embedding: LandmarkEmbedding
+        self, vertices: Float[Tensor, "*batch V 3"], embedding: LandmarkEmbedding | None
     ) -> Float[Tensor, "*batch P 3"]:
-        """Embedded points of a posed or unposed mesh, in the axes of ``vertices``."""
+        """Embedded points of a posed or unposed mesh, in the axes of ``vertices``.
+
+        Raises:
+            AssetError: If the embedding is one that this model lacks (``None``).
+        """
+        if embedding is None:
+            raise AssetError(f"face model {self.name!r} lacks these landmarks: use the open model")
         corners = vertices[..., self.topology.faces[embedding.face_index], :]
         return (corners * embedding.bary_coords[..., None].to(vertices)).sum(-2)
 
     def mirror_identity(self, identity: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch I"]:
         """Identity of the mirror image of a face."""
-        return identity * self.symmetry.identity_sign
+        return identity * self._known_symmetry().identity_sign
 
     def mirror_expression(self, expression: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
         """Expression of the mirror image: left and right units change places."""
-        return expression[..., self.symmetry.expression_partner]
+        return expression[..., self._known_symmetry().expression_partner]
 
     def albedo_map(
         self, coefficients: Float[Tensor, "*batch A"], size: int = 256
@@ -189,7 +208,8 @@ class FaceModel:
             UsageError: If there is no such region.
         """
         if name not in self.uv_masks:
-            raise UsageError(f"no UV mask {name!r} in face model {self.name!r}: choose from {', '.join(self.uv_masks)}")
+            names = ", ".join(self.uv_masks)
+            raise UsageError(f"no UV mask {name!r} in face model {self.name!r}: choose from {names}")
         mask = self.uv_masks[name]
         if size == mask.shape[-1]:
             return mask
@@ -201,7 +221,9 @@ class FaceModel:
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> FaceModel:
         """The same model with every tensor on ``device`` and its geometry in ``dtype``."""
 
-        def embedding(e: LandmarkEmbedding) -> LandmarkEmbedding:
+        def embedding(e: LandmarkEmbedding | None) -> LandmarkEmbedding | None:
+            if e is None:
+                return None
             return LandmarkEmbedding(e.face_index.to(device), e.bary_coords.to(device, dtype))
 
         linear = LinearShape(
@@ -209,9 +231,10 @@ class FaceModel:
             self.linear.basis.to(device, dtype),
             self.linear.subdivision.to(device, dtype),
         )
-        symmetry = Symmetry(
+        symmetry = self.symmetry and Symmetry(
             self.symmetry.identity_sign.to(device, dtype), self.symmetry.expression_partner.to(device)
         )
+        limits = self.expression_limits
         return dataclasses.replace(
             self,
             topology=self.topology.to(device),
@@ -221,7 +244,13 @@ class FaceModel:
             landmarks68=embedding(self.landmarks68),
             uv_masks={k: v.to(device) for k, v in self.uv_masks.items()},
             albedo=None if self.albedo is None else self.albedo.to(device),
+            expression_limits=None if limits is None else limits.to(device, dtype),
         )
+
+    def _known_symmetry(self) -> Symmetry:
+        if self.symmetry is None:
+            raise AssetError(f"face model {self.name!r} does not know its mirror image: use the open model")
+        return self.symmetry
 
     def _subdivide(self, control: Float[Tensor, "b Nc 3"]) -> Float[Tensor, "b V 3"]:
         columns = control.transpose(0, 1).reshape(control.shape[1], -1)
