@@ -53,8 +53,8 @@ class FaceModel:
 
     Model axes: +X the subject's left, +Y up, +Z where the face looks; metres; the origin lies 5 cm behind the
     middle between the eyeballs of the mean. Identity and albedo coefficients are in standard deviations,
-    expressions in [0, 1] with their ARKit names. A licensed model may lack symmetry, landmarks or albedo: they
-    are ``None``, and what needs them raises :class:`AssetError`.
+    expressions in [0, 1] with their ARKit names. A licensed model may lack symmetry, landmarks or
+    albedo: they are ``None``, and what needs them raises :class:`AssetError`.
 
     Attributes:
         name: Name of the model, for instance ``open``.
