@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,10 +13,24 @@ from torch import Tensor
 from facelume.errors import AssetError, UsageError
 from facelume.types import LandmarkEmbedding, Topology
 
-if TYPE_CHECKING:
-    from facelume.face_model.albedo import AlbedoBasis
-
 NUM_DENSE_LANDMARKS = 478
+
+
+@runtime_checkable
+class AlbedoSpace(Protocol):
+    """Albedo of the whole atlas as a function of coefficients (standard deviations)."""
+
+    @property
+    def num_components(self) -> int:
+        """Number of coefficients."""
+
+    def map(
+        self, coefficients: Float[Tensor, "*batch A"], size: int
+    ) -> Float[Tensor, "*batch 3 {size} {size}"]:
+        """Linear Rec.709 albedo in [0, 1]."""
+
+    def to(self, device: torch.device | str) -> AlbedoSpace:
+        """The same albedo with every tensor on ``device``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +101,7 @@ class FaceModel:
     landmarks478: LandmarkEmbedding | None
     landmarks68: LandmarkEmbedding | None
     uv_masks: dict[str, Float[Tensor, "256 256"]]
-    albedo: AlbedoBasis | None
+    albedo: AlbedoSpace | None
     expression_limits: Float[Tensor, "E 2"] | None = None
     landmark_rows: Float[Tensor, "K1 L 3"] = dataclasses.field(init=False, repr=False)
 
