@@ -19,6 +19,8 @@ from torch import Tensor
 from facelume.illumination import irradiance_basis
 
 _DC_OF_UNIT_IRRADIANCE = 1.0 / 0.282094791773878
+_FIRST_DAMPING = 0.03
+_STEPS_WITHOUT_TRUST = 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class PhotometricConfig:
     """Priors and steps of the photometric fit.
 
     Attributes:
-        num_steps: Joint Gauss-Newton steps.
+        num_steps: Joint Levenberg-Marquardt steps.
         exposure: Mean of E / pi over photographs, linear.
         exposure_sigma: Standard deviation of the constant band, relative to the exposure.
         band_sigmas: Standard deviation of bands 1 and 2, relative to the constant.
@@ -37,7 +39,7 @@ class PhotometricConfig:
         robust_scale: Relative error, in units of ``noise``, from which a pixel counts less.
     """
 
-    num_steps: int = 6
+    num_steps: int = 10
     exposure: float = 0.9
     exposure_sigma: float = 0.3
     band_sigmas: tuple[float, float] = (0.45, 0.2)
@@ -102,33 +104,64 @@ def fit_light_and_albedo(
         config: Priors and steps.
     """
     config = config or PhotometricConfig()
-    num_coeffs = albedo_basis.shape[-1]
-    basis = irradiance_basis(normals) / math.pi
+    level = _expected_level(image_linear, weights)
+    problem = _Problem(albedo_mean, albedo_basis, image_linear, irradiance_basis(normals) / math.pi)
     mean_light = prior_light(config, image_linear)
-    coeffs = albedo_mean.new_zeros(len(albedo_mean), num_coeffs)
-    level = _mean_colour(image_linear, weights)
-    light = _fit_light(albedo_mean, image_linear, basis, (weights, weights, level), mean_light, config)
-    precision = torch.block_diag(
-        light_precision(config, image_linear), torch.eye(num_coeffs).to(image_linear)
+    coeffs = albedo_mean.new_zeros(len(albedo_mean), albedo_basis.shape[-1])
+    light = _fit_light(
+        albedo_mean, image_linear, problem.basis, (weights, weights, level), mean_light, config
     )
+    state = torch.cat([light.flatten(1), coeffs], -1)
+    centre = torch.cat([mean_light.flatten().expand(len(coeffs), -1), coeffs], -1)
+    precision = torch.block_diag(light_precision(config, image_linear), torch.eye(coeffs.shape[-1]).to(level))
+    damping = torch.full_like(level[:, 0, 0], _FIRST_DAMPING)
     trust = torch.ones_like(weights)
-    for _ in range(config.num_steps):
-        albedo = (albedo_mean + (albedo_basis @ coeffs[:, None, :, None])[..., 0]).clamp(min=0.01)
-        shading = (basis @ light).clamp(min=0.02)
-        residual = albedo * shading - image_linear
-        trust = _trust(residual, albedo * shading, config)
-        scaled = _pixel_precision(albedo * shading, weights * trust, weights, config).sqrt()
-        by_light = (albedo[..., None] * basis[:, :, None]) * scaled[..., None]
-        by_albedo = albedo_basis * (shading * scaled)[..., None]
-        jacobian = torch.cat([_spread_over_colours(by_light), by_albedo], -1).flatten(1, 2)
-        error = (residual * scaled).flatten(1)
-        deviation = torch.cat([(light - mean_light).flatten(1), coeffs], -1)
+    for step in range(config.num_steps):
+        if step >= _STEPS_WITHOUT_TRUST:
+            trust = _trust(problem.residual(state), level, config)
+        scaled = _pixel_precision(level, weights * trust, weights, config).sqrt()
+        jacobian = (problem.jacobian(state) * scaled[..., None]).flatten(1, 2)
         transposed = jacobian.transpose(-1, -2)
-        gradient = (transposed @ error[..., None])[..., 0] + deviation @ precision
-        delta = torch.linalg.solve(transposed @ jacobian + precision, -gradient[..., None])[..., 0]
-        light = light + delta[:, :27].unflatten(-1, (9, 3))
-        coeffs = (coeffs + delta[:, 27:]).clamp(-4, 4)
-    return PhotometricFit(coeffs, light, trust)
+        hessian = transposed @ jacobian + precision
+        error = (problem.residual(state) * scaled).flatten(1)
+        gradient = (transposed @ error[..., None])[..., 0] + (state - centre) @ precision
+        ridge = torch.diag_embed(damping[:, None] * hessian.diagonal(dim1=-2, dim2=-1))
+        tried = state - torch.linalg.solve(hessian + ridge, gradient[..., None])[..., 0]
+        cost, tried_cost = (
+            (problem.residual(s) * scaled).square().sum(dim=(1, 2))
+            + ((s - centre) @ precision * (s - centre)).sum(-1)
+            for s in (state, tried)
+        )
+        is_better = tried_cost < cost
+        state = torch.where(is_better[:, None], tried, state)
+        damping = damping * torch.where(is_better, 0.2, 8.0)
+    return PhotometricFit(state[:, 27:], state[:, :27].unflatten(-1, (9, 3)), trust)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Pixels whose colour is albedo times shading; a state is 27 numbers of light, then the albedo's."""
+
+    albedo_mean: Float[Tensor, "b N 3"]
+    albedo_basis: Float[Tensor, "b N 3 A"]
+    image: Float[Tensor, "b N 3"]
+    basis: Float[Tensor, "b N 9"]
+
+    def factors(self, state: Float[Tensor, "b K"]) -> tuple[Tensor, Tensor]:
+        """Albedo and shading of every pixel; not clamped, so that the cost stays smooth."""
+        albedo = self.albedo_mean + (self.albedo_basis @ state[:, None, 27:, None])[..., 0]
+        return albedo, self.basis @ state[:, :27].unflatten(-1, (9, 3))
+
+    def residual(self, state: Float[Tensor, "b K"]) -> Float[Tensor, "b N 3"]:
+        """Model minus picture."""
+        albedo, shading = self.factors(state)
+        return albedo * shading - self.image
+
+    def jacobian(self, state: Float[Tensor, "b K"]) -> Float[Tensor, "b N 3 K"]:
+        """Derivative of the residual by the state."""
+        albedo, shading = self.factors(state)
+        by_light = _spread_over_colours(albedo[..., None] * self.basis[:, :, None])
+        return torch.cat([by_light, self.albedo_basis * shading[..., None]], -1)
 
 
 def fit_light(
@@ -153,19 +186,23 @@ def fit_light(
     config = config or PhotometricConfig()
     basis = irradiance_basis(normals) / math.pi
     mean_light = prior_light(config, image_linear) if centre is None else centre
-    trust, level = torch.ones_like(weights), _mean_colour(image_linear, weights)
+    trust, level = torch.ones_like(weights), _expected_level(image_linear, weights)
     light = _fit_light(albedo_linear, image_linear, basis, (weights, weights, level), mean_light, config)
     for _ in range(config.num_steps):
         predicted = albedo_linear * (basis @ light).clamp(min=0.02)
-        trust = _trust(predicted - image_linear, predicted, config)
-        weighting = (weights * trust, weights, predicted)
+        trust = _trust(predicted - image_linear, level, config)
+        weighting = (weights * trust, weights, level)
         light = _fit_light(albedo_linear, image_linear, basis, weighting, mean_light, config)
     return PhotometricFit(albedo_linear.new_zeros(len(albedo_linear), 0), light, trust)
 
 
-def _mean_colour(image: Float[Tensor, "b N 3"], weights: Float[Tensor, "b N"]) -> Float[Tensor, "b N 3"]:
-    total = weights.sum(dim=-1).clamp(min=1e-6)[:, None]
-    return ((image * weights[..., None]).sum(dim=1) / total)[:, None].expand_as(image)
+def _expected_level(image: Float[Tensor, "b N 3"], weights: Float[Tensor, "b N"]) -> Float[Tensor, "b N 1"]:
+    """What a pixel's error is relative to: half its own brightness, half the picture's."""
+    brightness = image.mean(dim=-1)
+    mean = (brightness * weights).sum(dim=-1, keepdim=True) / weights.sum(dim=-1, keepdim=True).clamp(
+        min=1e-6
+    )
+    return (0.5 * brightness + 0.5 * mean + 0.02)[..., None]
 
 
 def _fit_light(
@@ -176,9 +213,9 @@ def _fit_light(
     mean_light: Tensor,
     config: PhotometricConfig,
 ) -> Tensor:
-    """Ridge regression of the light; ``weighting`` holds weights now, all weights, expected colours."""
-    weights, all_weights, expected = weighting
-    scaled = _pixel_precision(expected, weights, all_weights, config).sqrt()
+    """Ridge regression of the light; ``weighting`` holds weights now, all weights, levels."""
+    weights, all_weights, level = weighting
+    scaled = _pixel_precision(level, weights, all_weights, config).sqrt()
     jacobian = _spread_over_colours((albedo * scaled)[..., None] * basis[:, :, None]).flatten(1, 2)
     precision = light_precision(config, image)
     target = (image * scaled).flatten(1)
@@ -195,19 +232,18 @@ def _spread_over_colours(by_basis: Float[Tensor, "b N 3 9"]) -> Float[Tensor, "b
 
 
 def _pixel_precision(
-    brightness: Float[Tensor, "b N 3"],
+    level: Float[Tensor, "b N 1"],
     weights: Float[Tensor, "b N"],
     all_weights: Float[Tensor, "b N"],
     config: PhotometricConfig,
-) -> Float[Tensor, "b N 3"]:
-    """Inverse variance of each value, such that all pixels together count as ``num_effective``."""
+) -> Float[Tensor, "b N 1"]:
+    """Inverse variance of a pixel's values, such that all pixels together count as ``num_effective``."""
     share = weights / all_weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
-    level = brightness.mean(dim=-1, keepdim=True).clamp(min=0.0) + 0.05
-    return config.num_effective * share[..., None] / (config.noise * level).square().expand_as(brightness)
+    return config.num_effective * share[..., None] / (config.noise * level).square()
 
 
-def _trust(residual: Tensor, predicted: Tensor, config: PhotometricConfig) -> Tensor:
+def _trust(residual: Tensor, level: Tensor, config: PhotometricConfig) -> Tensor:
     """Cauchy weight of the brightness error; the scale grows with a picture that fits badly as a whole."""
-    relative = residual.mean(dim=-1) / (predicted.mean(dim=-1) + 0.05)
+    relative = residual.mean(dim=-1) / level[..., 0]
     spread = (1.4826 * relative.abs().median(dim=-1, keepdim=True).values).clamp(min=config.noise / 2)
     return 1.0 / (1.0 + (relative / (config.robust_scale * spread)).square())

@@ -16,14 +16,14 @@ from facelume.data.crops import CROP_PX, CropCache
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.fitting import FitConfig, LandmarkBasis, fit_landmarks, fit_light_and_albedo, landmark_basis
-from facelume.fitting.appearance import albedo_basis
+from facelume.fitting.appearance import AlbedoBasis, albedo_basis
 from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers, sample_map
 from facelume.reflectance import linear_from_srgb
 from facelume.training.prior_losses import AlbedoProbe
 
 _BATCH = 32
-_PIXELS_PER_PHOTO = 1000
+_PIXELS_PER_PHOTO = 600
 LABEL_FIT = FitConfig(num_steps=8)
 
 
@@ -66,7 +66,7 @@ def load_labels(path: Path, face_model_sha256: str) -> PriorLabels:
 
 def albedo_probe(model: FaceModel, size: int = 32) -> AlbedoProbe:
     """The face model's albedo at the texels of a coarse grid over the face."""
-    basis = albedo_basis(model, model.uv_mask("face", 256), size)
+    basis = albedo_basis(model, size=size)
     rows, columns = torch.nonzero(basis.mask * basis.mask.flip(-1), as_tuple=True)
     number = torch.full((size, size), -1)
     number[rows, columns] = torch.arange(len(rows))
@@ -90,14 +90,14 @@ def make_labels(
         network: Trained on landmarks and masks; its mask keeps hair and glasses out of the colour fit.
         on_progress: Called with done and total after each batch.
     """
-    basis = landmark_basis(model)
+    basis, colours = landmark_basis(model), albedo_basis(model)
     network.eval()
     parts: list[PriorLabels] = []
     num_crops = len(cache.landmarks_px)
     with torch.no_grad():
         for first in range(0, num_crops, _BATCH):
             rows = slice(first, min(first + _BATCH, num_crops))
-            parts.append(_label_batch(model, basis, cache, rows, network))
+            parts.append(_label_batch(model, (basis, colours), cache, rows, network))
             if on_progress is not None:
                 on_progress(rows.stop, num_crops)
     return PriorLabels(
@@ -107,21 +107,21 @@ def make_labels(
 
 def _label_batch(
     model: FaceModel,
-    basis: LandmarkBasis,
+    bases: tuple[LandmarkBasis, AlbedoBasis],
     cache: CropCache,
     rows: slice,
     network: PriorNetwork,
 ) -> PriorLabels:
     landmarks = torch.from_numpy(cache.landmarks_px[rows, :, :2].copy())
-    fit = fit_landmarks(basis, landmarks, config=LABEL_FIT)
+    fit = fit_landmarks(bases[0], landmarks, config=LABEL_FIT)
     crops = _contract_crops(cache, rows)
     parsing = torch.sigmoid(network(crops).parsing_logits)
     parsing = torch.nn.functional.interpolate(parsing, size=(CROP_PX, CROP_PX), mode="bilinear")[:, 0]
     pose = cam_from_model(fit.rotvec, fit.translation)
     vertices = model.shape(fit.identity, fit.expression)
-    buffers = geometry_buffers(model, vertices, pose, CROP_CAMERA)
+    buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA)
     usable = (buffers.face_mask > 0.5) & (buffers.part == 0) & (parsing > 0.7)
-    albedo, light = _fit_colours(model, crops, usable, buffers.uv, buffers.normal_light)
+    albedo, light = _fit_colours(bases[1], crops, usable, buffers.uv, buffers.normal_light)
     return PriorLabels(
         fit.identity.numpy(),
         fit.expression.numpy(),
@@ -140,10 +140,9 @@ def _contract_crops(cache: CropCache, rows: slice) -> Float[Tensor, "b 3 224 224
 
 
 def _fit_colours(
-    model: FaceModel, crops: Tensor, usable: Tensor, uv: Tensor, normals_light: Tensor
+    basis: AlbedoBasis, crops: Tensor, usable: Tensor, uv: Tensor, normals_light: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Albedo coefficients and light from evenly drawn usable pixels of each crop."""
-    basis = albedo_basis(model, model.uv_mask("face", 256), 64)
     num_crops = len(crops)
     weights = usable.flatten(1).float()
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.full_like(weights, 1e-6))
