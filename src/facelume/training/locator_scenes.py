@@ -17,6 +17,7 @@ from scipy.spatial import ConvexHull
 from facelume.data.photos import PhotoRecord
 from facelume.detection.mesh_points import NUM_MESH_POINTS, five_points, mesh_box
 from facelume.training.locator_backgrounds import BackgroundPainter, sample_edge
+from facelume.training.locator_occluders import draw_cloth, draw_glasses
 
 _CACHED_FACE_PX = 144.0
 _LARGEST_WHOLE_PX = 120.0
@@ -153,7 +154,7 @@ class SceneComposer:
         spread = size if size > _LARGEST_WHOLE_PX else max(0.0, side - 0.8 * size)
         target = side / 2 + rng.uniform(-0.5, 0.5, 2) * spread
         scene_from_photo = _similarity(
-            size / photo.size_px, angle, mirror=rng.random() < 0.5, source=centre, target=target
+            size / photo.size_px, angle, widening=_draw_widening(rng), source=centre, target=target
         )
         photo_from_scene = np.linalg.inv(np.vstack((scene_from_photo, (0, 0, 1))))
         x, y = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
@@ -182,7 +183,7 @@ class SceneComposer:
         matrix = _similarity(
             size / photo.size_px,
             _draw_angle(rng),
-            mirror=rng.random() < 0.5,
+            widening=_draw_widening(rng),
             source=photo.points_px.mean(axis=0),
             target=target,
         )
@@ -267,16 +268,20 @@ class SceneComposer:
     def _cut_out(
         self, canvas: UInt8[np.ndarray, "S S 3"], faces: list[SceneFace]
     ) -> UInt8[np.ndarray, "S S 3"]:
-        """Cover a part (up to a third of width and height) of some faces with a flat or noisy rectangle."""
+        """Cover a part of some faces: a small rectangle, dark glasses, or everything below the nose."""
         rng = self._rng
         for face in faces:
-            if rng.random() > 0.15:
-                continue
+            kind = rng.random()
             low, extent = face.box_px[:2], face.box_px[2:] - face.box_px[:2]
-            hole = np.maximum(1, extent * rng.uniform(0.1, 0.35, 2)).astype(int)
-            corner = np.clip(low + rng.uniform(0, 1, 2) * (extent - hole), 0, self._side - 1).astype(int)
-            target = canvas[corner[1] : corner[1] + hole[1], corner[0] : corner[0] + hole[0]]
-            target[:] = rng.integers(0, 256, target.shape if rng.random() < 0.3 else 3, dtype=np.uint8)
+            if kind < 0.12:
+                hole = np.maximum(1, extent * rng.uniform(0.1, 0.35, 2)).astype(int)
+                corner = np.clip(low + rng.uniform(0, 1, 2) * (extent - hole), 0, self._side - 1).astype(int)
+                target = canvas[corner[1] : corner[1] + hole[1], corner[0] : corner[0] + hole[0]]
+                target[:] = rng.integers(0, 256, target.shape if rng.random() < 0.3 else 3, dtype=np.uint8)
+            elif kind < 0.17:
+                canvas = draw_glasses(canvas, face.points_px, rng)
+            elif kind < 0.2:
+                canvas = draw_cloth(canvas, face.points_px, rng)
         return canvas
 
     def _degrade(self, canvas: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "S S 3"]:
@@ -315,6 +320,12 @@ def _draw_angle(rng: np.random.Generator) -> float:
     )
 
 
+def _draw_widening(rng: np.random.Generator) -> float:
+    """Affine matrix: ``source`` goes to ``target``; widened (mirrored if negative), scaled, turned."""
+    factor = rng.uniform(0.7, 1.08) if rng.random() < 0.3 else 1.0
+    return float(factor if rng.random() < 0.5 else -factor)
+
+
 def _choose_mip(photo: ScenePhoto, size_px: float) -> tuple[Image.Image, float]:
     """The smallest mip whose face is at least 0.8 times the wanted size, and its scale to the first mip."""
     level = int(np.clip(np.floor(np.log2(photo.size_px / size_px) + 0.3), 0, len(photo.mips) - 1))
@@ -326,13 +337,13 @@ def _similarity(
     scale: float,
     angle_rad: float,
     *,
-    mirror: bool,
+    widening: float,
     source: Float[np.ndarray, " 2"],
     target: Float[np.ndarray, " 2"],
 ) -> Float[np.ndarray, "2 3"]:
-    """Affine matrix that takes ``source`` to ``target``, scales, turns and, if asked, mirrors."""
+    """Affine matrix that takes ``source`` to ``target``: widened (mirrored if negative), scaled, turned."""
     cosine, sine = scale * np.cos(angle_rad), scale * np.sin(angle_rad)
-    linear = np.array([(cosine, -sine), (sine, cosine)]) @ np.diag((-1.0 if mirror else 1.0, 1.0))
+    linear = np.array([(cosine, -sine), (sine, cosine)]) @ np.diag((widening, 1.0))
     return np.column_stack((linear, target - linear @ source))
 
 
