@@ -45,7 +45,7 @@ class BackgroundPainter:
     """Draws random pictures without faces.
 
     Args:
-        pictures: Real pictures without faces.
+        pictures: Real pictures without faces; one that is listed twice is drawn twice as often.
         side_px: Side of the pictures drawn.
         rng: Source of all randomness.
     """
@@ -53,7 +53,8 @@ class BackgroundPainter:
     def __init__(
         self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], *, side_px: int, rng: np.random.Generator
     ) -> None:
-        self._pictures = [Image.fromarray(picture) for picture in pictures]
+        images = {id(picture): Image.fromarray(picture) for picture in pictures}
+        self._pictures = [images[id(picture)] for picture in pictures]
         self._side = side_px
         self._rng = rng
 

@@ -321,7 +321,7 @@ def _draw_angle(rng: np.random.Generator) -> float:
 
 
 def _draw_widening(rng: np.random.Generator) -> float:
-    """Affine matrix: ``source`` goes to ``target``; widened (mirrored if negative), scaled, turned."""
+    """Factor of the width: now and then narrower, as of a head that is turned away; half are mirrored."""
     factor = rng.uniform(0.7, 1.08) if rng.random() < 0.3 else 1.0
     return float(factor if rng.random() < 0.5 else -factor)
 
