@@ -44,7 +44,7 @@ class SkinMaterial:
     roughness: float
     gloss_map: Float[Tensor, "1 1 s s"]
     bleed_px: float
-    bump_map: Float[Tensor, "1 1 s s"]
+    bump_map: Float[Tensor, "1 1 t t"]
 
 
 def random_material(rng: np.random.Generator, map_size: int = 128) -> SkinMaterial:
