@@ -17,9 +17,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from facelume.data.synthetic_camera import exposure_gain, random_flaws, take_picture
-from facelume.data.synthetic_head import random_coefficients
+from facelume.data.synthetic_head import random_skin
 from facelume.data.synthetic_scene import SyntheticConfig, SyntheticScene, SyntheticScenes
-from facelume.errors import UsageError
+from facelume.errors import AssetError, UsageError
 from facelume.face_model import FaceModel
 from facelume.raster import sample_map
 from facelume.reflectance import srgb_from_linear
@@ -109,10 +109,15 @@ class SyntheticFaces:
             scene: The lit head.
             rng: Source of albedo, exposure and camera.
             albedo_map: Linear albedo instead of a random one of the model (its coefficients are then 0).
+
+        Raises:
+            AssetError: The model has no albedo basis and no ``albedo_map`` is given.
         """
         coeffs = torch.zeros(self.model.num_albedo)
         if albedo_map is None:
-            coeffs = torch.from_numpy(random_coefficients(self.model.num_albedo, rng))
+            if self.model.albedo is None:
+                raise AssetError(f"face model {self.model.name!r} has no albedo basis: give an albedo_map")
+            coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), rng))
             albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
             if self.albedo_detail is not None:
                 albedo_map = self.albedo_detail(albedo_map, rng)
