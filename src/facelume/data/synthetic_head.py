@@ -37,7 +37,7 @@ def random_coefficients(count: int, rng: np.random.Generator) -> Float[np.ndarra
 def random_skin(
     example_coeffs: Float[np.ndarray, "E A"], rng: np.random.Generator
 ) -> Float[np.ndarray, " A"]:
-    """Albedo coefficients of a new skin: three known ones mixed, plus a random part; one in five all random."""
+    """Albedo coefficients of a new skin: three known ones mixed plus a random part; a fifth is all random."""
     count = example_coeffs.shape[1]
     if len(example_coeffs) == 0 or rng.random() < 0.2:
         return random_coefficients(count, rng)
