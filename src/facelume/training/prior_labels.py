@@ -23,8 +23,9 @@ from facelume.reflectance import linear_from_srgb
 from facelume.training.prior_losses import AlbedoProbe
 
 _BATCH = 32
-_PIXELS_PER_PHOTO = 600
-LABEL_FIT = FitConfig(num_steps=8)
+_PIXELS_PER_PHOTO = 500
+_SIDE_PX = 112
+LABEL_FIT = FitConfig(num_steps=5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +117,10 @@ def _label_batch(
     fit = fit_landmarks(bases[0], landmarks, config=LABEL_FIT)
     crops = _contract_crops(cache, rows)
     parsing = torch.sigmoid(network(crops).parsing_logits)
-    parsing = torch.nn.functional.interpolate(parsing, size=(CROP_PX, CROP_PX), mode="bilinear")[:, 0]
+    parsing = torch.nn.functional.interpolate(parsing, size=(_SIDE_PX, _SIDE_PX), mode="bilinear")[:, 0]
     pose = cam_from_model(fit.rotvec, fit.translation)
     vertices = model.shape(fit.identity, fit.expression)
-    buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA)
+    buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA.resized(_SIDE_PX))
     usable = (buffers.face_mask > 0.5) & (buffers.part == 0) & (parsing > 0.7)
     albedo, light = _fit_colours(bases[1], crops, usable, buffers.uv, buffers.normal_light)
     return PriorLabels(
@@ -131,10 +132,10 @@ def _label_batch(
     )
 
 
-def _contract_crops(cache: CropCache, rows: slice) -> Float[Tensor, "b 3 224 224"]:
+def _contract_crops(cache: CropCache, rows: slice) -> Float[Tensor, "b 3 s s"]:
     pictures = torch.from_numpy(np.ascontiguousarray(cache.pictures[rows])).permute(0, 3, 1, 2).float() / 255
     half = CROP_PX / cache.margin_px
-    axis = ((torch.arange(CROP_PX) + 0.5) / CROP_PX * 2 - 1) * half
+    axis = ((torch.arange(_SIDE_PX) + 0.5) / _SIDE_PX * 2 - 1) * half
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).expand(len(pictures), -1, -1, -1)
     return torch.nn.functional.grid_sample(pictures, grid, align_corners=False, padding_mode="border")
 
