@@ -55,7 +55,7 @@ def draw_overlay(face: Reconstruction) -> UInt8[np.ndarray, "H W 3"]:
     return np.asarray(Image.alpha_composite(picture, moved).convert("RGB"))
 
 
-def draw_preview(face: Reconstruction, overlay: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+def draw_preview(face: Reconstruction, overlay: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """The contact sheet: photo, overlay, renderings, maps, the mesh from three sides, two other lights."""
     from facelume.pipeline.result_files import shading_picture
 
