@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from facelume.errors import UnreadableInputError, UsageError
 
@@ -161,12 +161,13 @@ def _srgb_from_image(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     image = _to_srgb_profile(image)
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(image) if is_turned else image  # it copies, which large photos feel
     except Exception:  # damaged EXIF block: the picture itself is fine
         return image
 
@@ -206,6 +207,7 @@ def _pixels_from_array(array: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
         array = array[..., None]
     if array.ndim != 3 or array.shape[-1] not in {1, 3, 4} or 0 in array.shape:
         raise UsageError(f"a photo array must be (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+    values: np.ndarray
     if array.dtype == np.bool_:
         values = array * np.float32(255)
     elif array.dtype == np.uint8:
