@@ -50,7 +50,8 @@ def transfer_detail(
     difference = torch.log(reflected + DARK_OFFSET) - log_low
     completed, known = complete_field(difference, visibility[:, None])
     # How much the photo's detail differs from the albedo's: the high-pass is linear in the log.
-    detail = known * (completed - masked_low_pass(completed, known, box_px))
+    low_pass = masked_low_pass(completed, known, box_px)
+    detail = _faded_at_border(known) * (completed - low_pass)
     brighter = brightening_limit * torch.tanh(detail.clamp(min=0) / brightening_limit)
     detail = brighter + detail.clamp(max=0)
     return (torch.exp(log_low + gate * detail) - DARK_OFFSET).clamp(0, 1)
@@ -72,6 +73,12 @@ def masked_low_pass(
     total = _box_mean(functional.avg_pool2d(field * weight, factor), box)
     count = _box_mean(functional.avg_pool2d(weight, factor), box)
     return _resized(total / count.clamp(min=1e-6), size)
+
+
+def _faded_at_border(known: Float[Tensor, "b 1 S S"]) -> Float[Tensor, "b 1 S S"]:
+    """Let detail begin within about two texels (of 256) instead of at once, or the border draws a line."""
+    box = 2 * max(1, round(2 * known.shape[-1] / LOW_PASS_SIZE)) + 1
+    return known * ((_box_mean(known, box) - 0.5) * 2).clamp(0, 1)
 
 
 def _box_mean(values: Tensor, box: int) -> Tensor:

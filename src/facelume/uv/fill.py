@@ -75,4 +75,6 @@ def pull_push(field: Float[Tensor, "b C h w"], weight: Float[Tensor, "b 1 h w"])
     coarse = coarse_sum / torch.where(coarse_weight > 1e-8, coarse_weight, 1.0)
     below = pull_push(coarse, (coarse_weight * 4).clamp(max=1))
     spread = functional.interpolate(below, size=(height, width), mode="bilinear", align_corners=False)
+    # Without this, the 2 x 2 blocks of the coarse levels show as squares.
+    spread = functional.avg_pool2d(spread, 3, stride=1, padding=1, count_include_pad=False)
     return weight * field + (1 - weight) * spread

@@ -20,6 +20,7 @@ DEPTH_TOLERANCE_M = 0.008
 SURFACE_TOLERANCE_M = 0.002
 GRAZING_COSINE = 0.15
 FULL_COSINE = 0.35
+MASK_MARGIN_PX = 2
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def texel_visibility(
 
     The product of: projects into the picture; lies on the surface that the raster shows there (same part,
     depth within 2 mm plus what one pixel adds at that slant, 8 mm at most); faces the camera (0 at a cosine
-    of 0.15, 1 from 0.35); bare face in the parsing mask (0 at 0.5, 1 from 0.75).
+    of 0.15, 1 from 0.35); bare face in the parsing mask shrunk by 2 px (0 at 0.5, 1 from 0.75), since
+    strands of hair blur over its border.
 
     Args:
         texels: Posed texels.
@@ -129,7 +131,9 @@ def texel_visibility(
     is_surface &= seen_part == texels.part
     facing = ((cosine - GRAZING_COSINE) / (FULL_COSINE - GRAZING_COSINE)).clamp(0, 1)
     grid = (points_px / size).clamp(-1, 2) * 2 - 1
-    bare = functional.grid_sample(parsing[:, None], grid, padding_mode="zeros", align_corners=False)[:, 0]
+    margin = MASK_MARGIN_PX * parsing.shape[-1] // width
+    eroded = -functional.max_pool2d(-parsing[:, None], 2 * margin + 1, stride=1, padding=margin)
+    bare = functional.grid_sample(eroded, grid, padding_mode="zeros", align_corners=False)[:, 0]
     return facing * ((bare - 0.5) / 0.25).clamp(0, 1) * (is_inside & is_surface)
 
 
