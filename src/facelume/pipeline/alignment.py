@@ -20,7 +20,7 @@ from facelume.types import FaceDetection
 
 # The eye corners of the face mesh: right eye outer and inner, left eye inner and outer.
 _RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)
-_NUM_CROP_UPDATES = 3
+_NUM_CROP_UPDATES = 2
 _MIN_FACE_PX = 6.0
 
 
