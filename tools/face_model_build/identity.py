@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.linalg import eigsh
 
 RACES = ("african", "asian", "caucasian")
 OPPOSITES = (
@@ -145,9 +146,9 @@ def symmetric_pca(shapes: np.ndarray, mirror: np.ndarray, weights: np.ndarray, c
         flat = part.reshape(len(part), -1)
         scaled = (part * root).reshape(len(part), -1)
         gram = scaled @ scaled.T / len(part)
-        values, vectors = np.linalg.eigh(gram)
-        total += float(values.sum())
-        for k in np.argsort(-values)[:count]:
+        total += float(np.trace(gram))
+        values, vectors = eigsh(gram, k=count, v0=np.ones(len(part)))
+        for k in np.argsort(-values):
             # the coefficients of the samples are vectors[:, k] * sqrt(n): unit variance
             component = (vectors[:, k] @ flat / np.sqrt(len(part))).reshape(part.shape[1:])
             found.append((float(values[k]), sign, component))

@@ -38,42 +38,36 @@ class Embedding:
 
 
 def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest triangle of (F, 3, 3) and barycentrics for each point (Ericson, Real-Time Collision Detection 5.1.5)."""
-    tree = cKDTree(corners.mean(1))
-    candidates = tree.query(points, k=min(64, len(corners)))[1]
-    best_face = np.zeros(len(points), int)
-    best_bary = np.zeros((len(points), 3))
-    for n, point in enumerate(points):
-        tri = corners[candidates[n]]
-        bary = _closest_barycentrics(point, tri)
-        distance = np.linalg.norm((bary[..., None] * tri).sum(1) - point, axis=1)
-        k = int(np.argmin(distance))
-        best_face[n], best_bary[n] = candidates[n][k], bary[k]
-    return best_face, best_bary
-
-
-def _closest_barycentrics(point: np.ndarray, tri: np.ndarray) -> np.ndarray:
-    a, b, c = tri[:, 0], tri[:, 1], tri[:, 2]
-    options = []
-    ab, ac, ap = b - a, c - a, point - a
-    d00, d01, d11 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
-    d20, d21 = (ap * ab).sum(1), (ap * ac).sum(1)
+    """Nearest triangle of (F, 3, 3) and barycentrics for each point, among the 48 triangles with the nearest centres."""
+    candidates = cKDTree(corners.mean(1)).query(points, k=min(48, len(corners)))[1]
+    tri = corners[candidates]
+    p = points[:, None]
+    a, ab, ac = tri[:, :, 0], tri[:, :, 1] - tri[:, :, 0], tri[:, :, 2] - tri[:, :, 0]
+    ap = p - a
+    d00, d01, d11 = (ab * ab).sum(2), (ab * ac).sum(2), (ac * ac).sum(2)
+    d20, d21 = (ap * ab).sum(2), (ap * ac).sum(2)
     den = d00 * d11 - d01 * d01 + 1e-30
     v, w = (d11 * d20 - d01 * d21) / den, (d00 * d21 - d01 * d20) / den
-    inside = np.stack([1 - v - w, v, w], 1)
-    options.append(np.where((inside >= 0).all(1)[:, None], inside, np.nan))
+    flat = np.stack([1 - v - w, v, w], 2)
+    options = [flat]
     for i, k in ((0, 1), (1, 2), (2, 0)):
-        edge = tri[:, k] - tri[:, i]
-        t = np.clip(((point - tri[:, i]) * edge).sum(1) / ((edge * edge).sum(1) + 1e-30), 0, 1)
-        bary = np.zeros((len(tri), 3))
-        bary[:, i], bary[:, k] = 1 - t, t
+        edge = tri[:, :, k] - tri[:, :, i]
+        t = np.clip(((p - tri[:, :, i]) * edge).sum(2) / ((edge * edge).sum(2) + 1e-30), 0, 1)
+        bary = np.zeros_like(flat)
+        bary[:, :, i], bary[:, :, k] = 1 - t, t
         options.append(bary)
-    stacked = np.stack(options)
-    distance = np.linalg.norm((stacked[..., None] * tri).sum(2) - point, axis=2)
-    return stacked[np.nanargmin(distance, 0), np.arange(len(tri))]
+    bary = np.stack(options)
+    distance = np.linalg.norm((bary[..., None] * tri).sum(3) - p, axis=3)
+    distance[0][(flat < 0).any(2)] = np.inf
+    which, nearest = np.divmod(distance.transpose(1, 0, 2).reshape(len(points), -1).argmin(1), candidates.shape[1])
+    every = np.arange(len(points))
+    return candidates[every, nearest], bary[which, every, nearest]
 
 
-def _grey_picture(vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, view_deg: tuple[float, float]) -> tuple:
+def _grey_picture(
+    vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, view_deg: tuple[float, float], mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Picture, the point of the mean head under each pixel, and where there is one."""
     yaw, pitch = np.radians(view_deg)
     centre = (SIZE_PX / 2, SIZE_PX / 2)
     points = orthographic(vertices, yaw, pitch, PX_PER_M, centre, np.array([0.0, -0.02, 0.0]))
@@ -86,17 +80,26 @@ def _grey_picture(vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, vie
     colour[~hit] = 0.75
     for number in (1, 2):
         eye = hit & (part[np.maximum(buffer.pix_to_face, 0)] == number)
+        if not eye.any():
+            continue
         ball = vertices[np.unique(faces[part == number])]
         pupil = ball[ball[:, 2] > ball[:, 2].max() - 1e-4].mean(0)
         far = np.linalg.norm(surface - pupil, axis=2)
         colour[eye] = np.where(far[eye][:, None] < 0.0058, 0.12, 0.9)
+    on_mean = np.zeros((SIZE_PX, SIZE_PX, 3))
+    on_mean[hit] = (mean[faces[buffer.pix_to_face[hit]]] * buffer.bary_coords[hit][..., None]).sum(1)
     colour[hit & np.isin(part[np.maximum(buffer.pix_to_face, 0)], (3, 6))] *= [0.6, 0.3, 0.3]
-    return (np.clip(colour, 0, 1) * 255).astype(np.uint8), surface, hit
+    return (np.clip(colour, 0, 1) * 255).astype(np.uint8), on_mean, hit
 
 
-def detect_on_mean(vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, python: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mean 3D point of each landmark over all views (478, 3) and the spread between views, metres."""
-    rendered = [_grey_picture(vertices, faces, part, view) for view in VIEWS_DEG]
+def detect(
+    heads: list[np.ndarray], faces: np.ndarray, part: np.ndarray, python: Path, views_deg: tuple = VIEWS_DEG
+) -> tuple[np.ndarray, np.ndarray]:
+    """Detect the points on renderings of several heads of one mesh and carry them to the first head's surface.
+
+    Returns the median 3D point of each landmark (478, 3) and the spread between pictures, metres; NaN where none hits.
+    """
+    rendered = [_grey_picture(head, faces, part, view, heads[0]) for head in heads for view in views_deg]
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "pictures.npz", Path(folder) / "points.npy"
         np.savez(source, pictures=np.stack([r[0] for r in rendered]))
@@ -110,10 +113,11 @@ def detect_on_mean(vertices: np.ndarray, faces: np.ndarray, part: np.ndarray, py
         x, y = np.clip(np.floor(points_px[n]).astype(int), 0, SIZE_PX - 1).T
         ok = hit[y, x]
         found[n, ok] = surface[y, x][ok]
-    if np.isnan(found).all(0).any():
-        raise ValueError(f"no detection for landmarks {np.flatnonzero(np.isnan(found).all(0).any(1)).tolist()}")
-    middle = np.nanmedian(found, 0)
-    return middle, np.sqrt(np.nanmean(((found - middle) ** 2).sum(2), 0))
+    seen = ~np.isnan(found).all(0).any(1)
+    middle, spread = np.full((478, 3), np.nan), np.full(478, np.nan)
+    middle[seen] = np.nanmedian(found[:, seen], 0)
+    spread[seen] = np.sqrt(np.nanmean(((found[:, seen] - middle[seen]) ** 2).sum(2), 0))
+    return middle, spread
 
 
 def landmark_partners(points: np.ndarray) -> np.ndarray:
@@ -135,6 +139,8 @@ def embed(
     part: np.ndarray, jaw_motion: np.ndarray,
 ) -> Embedding:
     """Snap symmetrised landmarks to the surface they belong to; the right side mirrors the left one exactly."""
+    if np.isnan(points).any():
+        raise ValueError(f"no view hits landmarks {np.flatnonzero(np.isnan(points).any(1)).tolist()}")
     partner = landmark_partners(points)
     points = 0.5 * (points + points[partner] * [-1, 1, 1])
     corners = vertices[faces]

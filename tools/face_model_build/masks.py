@@ -46,7 +46,7 @@ def _blur(mask: np.ndarray, sigma: float) -> np.ndarray:
 def _hidden_triangles(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Triangles that no view from the front, the sides or below sees: the inside of the nostrils (and of the ears)."""
     seen = np.zeros(len(triangles), bool)
-    for yaw, pitch in ((0, 0), (-40, 0), (40, 0), (-75, 0), (75, 0), (0, -35), (0, 35), (-35, -25), (35, -25)):
+    for yaw, pitch in ((0, 0), (-40, 0), (40, 0), (-75, 0), (75, 0), (0, 20), (0, -20)):
         points = orthographic(vertices, np.radians(yaw), np.radians(pitch), 5000, (700, 700), np.array([0, -0.03, 0]))
         buffer = rasterize_pixels(points, triangles, (1400, 1400))
         seen[buffer.pix_to_face[buffer.pix_to_face >= 0]] = True
@@ -70,7 +70,7 @@ def build_masks(
     brows = _blur(np.maximum(brow, brow[:, ::-1]), BROW_BLUR) * whole
     centre = vertices[triangles].mean(1)
     tip = vertices[np.argmax(vertices[:, 2])]
-    near_nose = (np.linalg.norm(centre - tip, axis=1) < 0.035) & face
+    near_nose = (np.linalg.norm(centre - tip, axis=1) < 0.035) & face & (centre[:, 1] > tip[1] - 0.018)
     nostrils = _coverage(atlas, near_nose & _hidden_triangles(vertices, triangles))
     rest = label == "rest"
     jaw_line = vertices[triangles[label == "ear"]].reshape(-1, 3)[:, 1].min()

@@ -115,17 +115,19 @@ def tooth_row(quads: np.ndarray, mean_dm: np.ndarray, *, upper: bool) -> TeethRo
     # the front to be counter-clockwise; t runs gum to edge, i.e. down for the upper jaw.
     flip = upper
     up = np.array([0.0, 1.0 if upper else -1.0, 0.0])
+    tips = (1.05, 1.0, 1.05, 1.0, 0.97, 0.95) if upper else (0.95, 0.93, 0.97, 0.93, 0.9, 0.88)
     for n in range(len(widths)):
         points, block = _block(2, 2)
         first = len(rows)
         thick = 0.055 + 0.04 * min(n / 4, 1)
         for i, j, k in points:
             s = starts[n] + (-0.05 + 1.1 * i / 2) * (starts[n + 1] - starts[n])
-            t = (0.2, 0.62, (0.95, 0.91, 0.96, 0.92, 0.9, 0.88)[n])[j]
+            t = (0.2, 0.62, tips[n])[j]
             rows.append(surface.weights(s, t))
             bulge = 0.012 if i == 1 and j < 2 else 0.0
             taper = 1.0 if n > 2 else (1.0, 0.8, 0.4)[j]
-            depth = thick * taper if k else -bulge
+            inset = 0.035 * min(n / 3, 1)
+            depth = inset + (thick * taper if k else -bulge)
             offsets.append(surface.inward(s) * depth)
         faces += [[first + v for v in (face[::-1] if flip else face)] for face in block]
         tooth += [n] * len(block)
@@ -135,7 +137,7 @@ def tooth_row(quads: np.ndarray, mean_dm: np.ndarray, *, upper: bool) -> TeethRo
     for i, j, k in points:
         s = surface.arc[-1] * 0.985 * i / num_gum
         rows.append(surface.weights(s, (0.0, 0.44)[j]))
-        offsets.append(surface.inward(s) * ((-0.022, -0.012)[j] if k == 0 else (0.12, 0.085)[j]) + (up * 0.02 if j == 0 else 0))
+        offsets.append(surface.inward(s) * (0.03 * min(2 * i / num_gum, 1) + ((-0.022, -0.012)[j] if k == 0 else (0.12, 0.085)[j])) + (up * 0.02 if j == 0 else 0))
     block = [face for face in block if not all(points[v][0] == 0 for v in face)]
     faces += [[first + v for v in (face[::-1] if flip else face)] for face in block]
     tooth += [-1] * len(block)
