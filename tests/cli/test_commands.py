@@ -44,6 +44,7 @@ def photo(tmp_path: Path) -> Path:
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
+        "import facelume\n"
         "from facelume.cli import main\n"
         "try:\n    main(['reconstruct', '--help'])\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'warp', 'numpy', 'PIL', 'scipy', 'trimesh'} & set(sys.modules)\n"

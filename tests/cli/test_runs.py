@@ -101,6 +101,8 @@ def test_foreign_folder_is_not_touched(
     assert main(["reconstruct", str(head), "--out", str(tmp_path), "--overwrite"]) == 2
     assert "not a facelume result" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "head").iterdir()] == ["novel.txt"]
+    assert main(["reconstruct", str(head), "--out", str(tmp_path / "head" / "novel.txt")]) == 2
+    assert "is a file" in capsys.readouterr().err
 
 
 def test_batch_does_the_rest_and_lists_failures(

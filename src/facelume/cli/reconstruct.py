@@ -166,9 +166,12 @@ def require_distinct_names(photos: Sequence[Path], *, all_faces: bool) -> None:
 
 
 def require_free_place(target: Path, *, overwrite: bool) -> None:
-    """Raises UsageError if something that is no result stands where one should go."""
+    """Raises UsageError if something that is no result stands where one should go, or a file in its way."""
     from facelume.io.result_folder import MANIFEST_NAME, require_replaceable
 
+    for parent in target.parents:
+        if parent.exists() and not parent.is_dir():
+            raise UsageError(f"{parent}: is a file; choose another --out")
     if overwrite or not (target / MANIFEST_NAME).is_file():
         require_replaceable(target, overwrite=True)
 
