@@ -1,0 +1,141 @@
+"""A texture atlas for face masks that come without one.
+
+A mask is a disk with holes (mouth, perhaps eyes and nostrils). Its rim is laid on a circle and every other
+vertex on a weighted mean of its neighbours, with mean value weights, which are positive: by Tutte's theorem
+no triangle flips or overlaps. Sources: Tutte, "How to draw a graph" (1963); Floater, "Mean value
+coordinates" (2003).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+from scipy.sparse import csgraph, linalg
+
+from facelume.errors import AssetError
+
+_RADIUS = 0.48
+_STRIP = 0.12
+
+
+def disk_atlas(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "V 2"]:
+    """One atlas position per vertex: in [0, 1], origin top-left, +u the subject's left, seen from the front.
+
+    The largest piece of the mesh fills the square. Smaller pieces, if any, stand in a strip below it.
+
+    Args:
+        vertices: Mean shape, model axes.
+        faces: Triangles, counter-clockwise seen from outside.
+
+    Raises:
+        AssetError: If a piece is closed, or its rim touches itself.
+    """
+    num_vertices = len(vertices)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    links = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(num_vertices,) * 2)
+    piece_of_vertex = csgraph.connected_components(links, directed=False)[1]
+    pieces, counts = np.unique(piece_of_vertex[faces[:, 0]], return_counts=True)
+    pieces = pieces[np.argsort(-counts)]
+    uvs = np.full((num_vertices, 2), 0.5)
+    num_small = len(pieces) - 1
+    for rank, piece in enumerate(pieces):
+        own_faces = faces[piece_of_vertex[faces[:, 0]] == piece]
+        used, local = np.unique(own_faces, return_inverse=True)
+        flat = _flatten_disk(vertices[used].astype(np.float64), local.reshape(-1, 3))
+        if num_small and rank == 0:
+            flat = flat * (1 - _STRIP) + (_STRIP / 2, 0)
+        elif num_small:
+            side = min(_STRIP, 1 / num_small)
+            flat = flat * side + ((rank - 1) * side, 1 - side)
+        uvs[used] = flat
+    return uvs
+
+
+def count_flipped(uvs: Float[np.ndarray, "T 2"], uv_faces: Int[np.ndarray, "F 3"]) -> int:
+    """Number of atlas triangles without area or turned over (upright ones run counter-clockwise, as seen)."""
+    a, b, c = (uvs[uv_faces[:, k]] for k in range(3))
+    doubled_area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    return int((doubled_area >= 0).sum())
+
+
+def _flatten_disk(
+    vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
+) -> Float[np.ndarray, "V 2"]:
+    loops = _rims(faces)
+    if not loops:
+        raise AssetError("a closed surface has no atlas: the model's files must bring texture coordinates")
+    lengths = [np.linalg.norm(vertices[loop] - vertices[np.roll(loop, -1)], axis=1).sum() for loop in loops]
+    outer = loops.pop(int(np.argmax(lengths)))
+    num_vertices = len(vertices)
+    points, triangles = [vertices], [faces]
+    for number, loop in enumerate(loops):  # a hole is closed with a fan around its middle
+        points.append(vertices[loop].mean(0, keepdims=True))
+        middle = np.full(len(loop), num_vertices + number)
+        triangles.append(np.stack([np.roll(loop, -1), loop, middle], 1))
+    weights = _mean_value_weights(np.concatenate(points), np.concatenate(triangles))
+    angle = _rim_angles(vertices[outer])
+    rim = 0.5 + _RADIUS * np.stack([np.cos(angle), -np.sin(angle)], 1)
+    inner = np.setdiff1d(np.arange(weights.shape[0]), outer)
+    flat = np.empty((weights.shape[0], 2))
+    flat[outer] = rim
+    if len(inner):
+        row_sums = sparse.diags_array(weights[inner].sum(1))
+        system = (row_sums - weights[inner][:, inner]).tocsc()
+        flat[inner] = linalg.splu(system).solve(weights[inner][:, outer] @ rim)
+    return flat[:num_vertices]
+
+
+def _rims(faces: Int[np.ndarray, "F 3"]) -> list[np.ndarray]:
+    """Closed runs of edges that only one triangle has, in the direction in which that triangle walks them."""
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    taken = {(int(a), int(b)) for a, b in directed}
+    following: dict[int, int] = {}
+    for a, b in taken:
+        if (b, a) not in taken:
+            if a in following:
+                raise AssetError("the rim of the face mesh touches itself: no atlas can be made for it")
+            following[a] = b
+    loops = []
+    while following:
+        start, vertex = following.popitem()
+        loop = [start]
+        while vertex != start:
+            loop.append(vertex)
+            vertex = following.pop(vertex)
+        loops.append(np.array(loop))
+    return loops
+
+
+def _rim_angles(points: Float[np.ndarray, "R 3"]) -> Float[np.ndarray, " R"]:
+    """Angles by arc length: where the rim crosses its middle, at the top and at the bottom of the circle."""
+    steps = np.linalg.norm(np.roll(points, -1, 0) - points, axis=1)
+    middle = points.mean(0)
+    off_middle, is_above = np.abs(points[:, 0] - middle[0]), points[:, 1] > middle[1]
+    top = int(np.where(is_above, off_middle, np.inf).argmin())
+    bottom = int(np.where(is_above, np.inf, off_middle).argmin())
+    order = np.roll(np.arange(len(points)), -top)
+    along = np.concatenate([[0.0], np.cumsum(steps[order])])
+    turn = int(np.flatnonzero(order == bottom)[0])
+    angle = np.empty(len(points))
+    quarters = np.pi * np.array([0.5, 1.5, 2.5])
+    angle[order] = np.interp(along[:-1], [0.0, along[turn], along[-1]], quarters)
+    return angle
+
+
+def _mean_value_weights(points: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> sparse.csr_array:
+    rows, columns, values = [], [], []
+    for k in range(3):
+        here, right, left = faces[:, k], faces[:, (k + 1) % 3], faces[:, (k + 2) % 3]
+        first, second = points[right] - points[here], points[left] - points[here]
+        lengths = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
+        tiny = 1e-12 * (1 + lengths[0] * lengths[1])
+        sine = np.linalg.norm(np.cross(first, second), axis=1)
+        half_tangent = (sine + tiny) / (lengths[0] * lengths[1] + (first * second).sum(1) + tiny)
+        for other, length in ((right, lengths[0]), (left, lengths[1])):
+            rows.append(here)
+            columns.append(other)
+            values.append(half_tangent / np.maximum(length, 1e-9))
+    size = len(points)
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    return sparse.coo_array(entries, shape=(size, size)).tocsr()
