@@ -1,0 +1,52 @@
+"""Every face model there is: what it needs, whether it is there, and loading it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from facelume.errors import UsageError
+from facelume.face_model.bfm2009 import BFM2009, load_bfm2009
+from facelume.face_model.bfm_h5 import BFM2017, BFM2019, load_bfm_h5
+from facelume.face_model.flame import FLAME2020, FLAME2023, load_flame
+from facelume.face_model.ict import ICT, load_ict
+from facelume.face_model.licensed_model import FaceModelSource
+from facelume.face_model.model import FaceModel
+from facelume.face_model.open_model import load_open_face_model
+
+OPEN = FaceModelSource(
+    name="open",
+    summary="facelume's own: whole head, 80 identity, 52 ARKit expressions, 80 albedo coefficients",
+    licence="Apache-2.0, from CC0 and CC BY 4.0 data (see NOTICE)",
+)
+_LOADERS: dict[str, tuple[FaceModelSource, Callable[[Path | None], FaceModel]]] = {
+    OPEN.name: (OPEN, lambda _: load_open_face_model()),
+    BFM2009.name: (BFM2009, load_bfm2009),
+    BFM2017.name: (BFM2017, lambda folder: load_bfm_h5(BFM2017, folder)),
+    BFM2019.name: (BFM2019, lambda folder: load_bfm_h5(BFM2019, folder)),
+    FLAME2020.name: (FLAME2020, lambda folder: load_flame(FLAME2020, folder)),
+    FLAME2023.name: (FLAME2023, lambda folder: load_flame(FLAME2023, folder)),
+    ICT.name: (ICT, load_ict),
+}
+
+
+def face_model_sources() -> tuple[FaceModelSource, ...]:
+    """All face models, the included one first."""
+    return tuple(source for source, _ in _LOADERS.values())
+
+
+def load_face_model(name: str, folder: Path | None = None) -> FaceModel:
+    """Load a face model by name.
+
+    Args:
+        name: One of the names of :func:`face_model_sources`.
+        folder: Folder with the official files of a licensed model; ``$FACELUME_MODELS/<name>`` if not given,
+            where ``FACELUME_MODELS`` defaults to ``~/.cache/facelume/models``.
+
+    Raises:
+        UsageError: If no model has this name.
+        AssetError: If files are missing, damaged or not what they should be.
+    """
+    if name not in _LOADERS:
+        raise UsageError(f"no face model named {name!r}: choose from {', '.join(_LOADERS)}")
+    return _LOADERS[name][1](folder)
