@@ -1,6 +1,7 @@
 """The result folder of the contract, read back with nothing of facelume but its face model."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,12 @@ def test_glb_carries_the_rig(face: Reconstruction, result: Path) -> None:
     assert 0.12 < extent[0] < 0.3
 
 
-def test_glb_stays_small_at_uv_1024(astronaut: Path, tmp_path: Path) -> None:
+def test_khronos_validator_finds_nothing(result: Path, gltf_issues: Callable[[Path], dict]) -> None:
+    issues = gltf_issues(result / "mesh.glb")
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+
+
+def test_glb_stays_small_at_uv_1024(astronaut: Path) -> None:
     from facelume.io.glb import encode_glb
     from facelume.io.picture import encode_srgb
     from facelume.pipeline.result_files import rig
