@@ -37,13 +37,13 @@ def random_coefficients(count: int, rng: np.random.Generator) -> Float[np.ndarra
 def random_skin(
     example_coeffs: Float[np.ndarray, "E A"], rng: np.random.Generator
 ) -> Float[np.ndarray, " A"]:
-    """Albedo coefficients of a new skin: three known ones mixed plus a random part; a fifth is all random."""
+    """Albedo coefficients of a new skin: three known ones mixed plus a random part."""
     count = example_coeffs.shape[1]
-    if len(example_coeffs) == 0 or rng.random() < 0.2:
+    if len(example_coeffs) == 0:
         return random_coefficients(count, rng)
     chosen = example_coeffs[rng.integers(len(example_coeffs), size=3)]
     mixed = rng.dirichlet([0.6, 0.6, 0.6]) @ chosen
-    return (mixed + rng.uniform(0.0, 0.5) * rng.normal(size=count)).clip(-3.5, 3.5).astype(np.float32)
+    return (mixed + rng.uniform(0.0, 0.35) * rng.normal(size=count)).clip(-6.0, 6.0).astype(np.float32)
 
 
 def random_head(
