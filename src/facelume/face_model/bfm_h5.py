@@ -38,14 +38,14 @@ BFM2017 = FaceModelSource(
     summary="Basel Face Model 2017, face or face with ears and neck: 80 identity, 64 expression, 80 albedo",
     licence="Basel Face Model licence: registration, non-commercial research",
     url="https://faces.dmi.unibas.ch/bfm/bfm2017.html",
-    file_sets=(("model2017-1_face12_nomouth.h5",), ("model2017-1_bfm_nomouth.h5",)),
+    file_sets=(("model2017-1_face12_nomouth.h5 or model2017-1_bfm_nomouth.h5",),),
 )
 BFM2019 = FaceModelSource(
     name="bfm2019",
     summary="Basel Face Model 2019, face or face with ears and neck: 80 identity, 64 expression, 80 albedo",
     licence="Basel Face Model licence: registration, non-commercial research",
     url="https://faces.dmi.unibas.ch/bfm/bfm2019.html",
-    file_sets=(("model2019_face12.h5",), ("model2019_bfm.h5",)),
+    file_sets=(("model2019_face12.h5 or model2019_bfm.h5",),),
 )
 _METRES_PER_MILLIMETRE = 1e-3
 _EYE_CORNERS = tuple(

@@ -42,12 +42,11 @@ _TEXTURES = (_ALBEDOMM, "FLAME_texture.npz", "FLAME_albedo_from_BFM.npz")
 _TEMPLATE = "head_template.obj"
 _LANDMARKS = "landmark_embedding.npy"
 _MASKS = "FLAME_masks.pkl"
-
-
-def _sets(*model_files: str) -> tuple[tuple[str, ...], ...]:
-    return tuple((model, atlas) for model in model_files for atlas in (*_TEXTURES, _TEMPLATE))
-
-
+_ATLAS_FILES = " or ".join((*_TEXTURES, _TEMPLATE))
+_MODELS = {
+    "flame2020": ("generic_model.pkl", "generic_model.npz"),
+    "flame2023": ("flame2023.pkl", "flame2023_Open.pkl", "flame2023.npz"),
+}
 _URL = (
     "https://flame.is.tue.mpg.de/ (model, FLAME_texture.npz, FLAME_masks.pkl), "
     "https://github.com/waps101/AlbedoMM (releases), https://github.com/yfeng95/DECA, folder data "
@@ -59,7 +58,7 @@ FLAME2020 = FaceModelSource(
     summary=f"FLAME 2020, {_SUMMARY}",
     licence="FLAME licence: registration, non-commercial research; AlbedoMM: academic research",
     url=_URL,
-    file_sets=_sets("generic_model.pkl", "generic_model.npz"),
+    file_sets=((" or ".join(_MODELS["flame2020"]), _ATLAS_FILES),),
     optional_files=(_LANDMARKS, _MASKS),
 )
 FLAME2023 = FaceModelSource(
@@ -67,7 +66,7 @@ FLAME2023 = FaceModelSource(
     summary=f"FLAME 2023, {_SUMMARY}",
     licence="FLAME licence (flame2023.pkl) or CC BY 4.0 (flame2023_Open.pkl): registration",
     url=_URL,
-    file_sets=_sets("flame2023.pkl", "flame2023_Open.pkl", "flame2023.npz"),
+    file_sets=((" or ".join(_MODELS["flame2023"]), _ATLAS_FILES),),
     optional_files=(_LANDMARKS, _MASKS),
 )
 NUM_IDENTITY_IN_FILE = 300
@@ -111,7 +110,7 @@ def load_flame(
         AssetError: If files are missing, damaged, hold anything but arrays, or do not fit together.
     """
     files = source.locate(folder)
-    model_path = next(files[n] for names in source.file_sets for n in names[:1] if n in files)
+    model_path = next(files[n] for n in _MODELS[source.name] if n in files)
     model = _read_model(model_path)
     texture_path = next((files[n] for n in _TEXTURES if n in files), None)
     texture = None if texture_path is None else _read_npz(texture_path)

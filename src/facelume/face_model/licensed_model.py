@@ -26,6 +26,7 @@ from facelume.uv import interpolate_texels, texel_map
 FOLDER_VARIABLE = "FACELUME_MODELS"
 DEFAULT_FOLDER = Path("~/.cache/facelume/models")
 MAP_SIZE = 256
+_OR = " or "
 EYE_TO_ORIGIN_M = 0.05
 CORNERS_TO_EYE_M = 0.010
 STRENGTH = (0.0, 1.0)
@@ -45,7 +46,8 @@ class FaceModelSource:
         summary: What it is.
         licence: Terms of the model itself.
         url: Where to register for it and download it.
-        file_sets: Sets of official file names; any one complete set is enough. Empty for an included model.
+        file_sets: Sets of official file names; any one complete set is enough, and of an entry ``a or b`` any
+            one file. Empty for an included model.
         optional_files: Files that add something (landmarks, masks, textures).
     """
 
@@ -70,8 +72,11 @@ class FaceModelSource:
     def missing(self, folder: Path | None = None) -> tuple[str, ...]:
         """Files still needed for the set that is nearest to complete; empty if the model can be loaded."""
         place = self.folder(folder)
-        lacks = {names: tuple(n for n in names if _find(place, n) is None) for names in self.file_sets}
-        nearest = min(lacks, key=lambda names: len(lacks[names]) / len(names), default=())
+        lacks = {
+            entries: tuple(e for e in entries if not any(_find(place, name) for name in e.split(_OR)))
+            for entries in self.file_sets
+        }
+        nearest = min(lacks, key=lambda entries: len(lacks[entries]) / len(entries), default=())
         return lacks.get(nearest, ())
 
     def locate(self, folder: Path | None = None) -> dict[str, Path]:
@@ -90,7 +95,8 @@ class FaceModelSource:
                 f"download from {self.url}, unpack there, or set {FOLDER_VARIABLE} to the folder that holds "
                 f"{self.name}/"
             )
-        names = dict.fromkeys([n for names in self.file_sets for n in names] + list(self.optional_files))
+        entries = [entry for entries in self.file_sets for entry in entries]
+        names = dict.fromkeys([n for e in entries for n in e.split(_OR)] + list(self.optional_files))
         found = {name: _find(place, name) for name in names}
         return {name: path for name, path in found.items() if path is not None}
 

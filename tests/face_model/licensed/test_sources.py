@@ -43,18 +43,20 @@ def test_an_absent_model_says_which_files_from_where_to_where(name, tmp_path, mo
     assert source.missing() == source.file_sets[0]
 
 
-SOURCE = FaceModelSource("two", "", "", "https://example.org", (("a", "b", "c"), ("d",)), ("extra",))
+SOURCE = FaceModelSource("two", "", "", "https://example.org", (("a", "b or B", "c"), ("d",)), ("extra",))
 
 
 def test_the_nearest_complete_set_is_what_is_missing(tmp_path):
-    assert SOURCE.missing(tmp_path) == ("a", "b", "c")
+    assert SOURCE.missing(tmp_path) == ("a", "b or B", "c")
     (tmp_path / "a").touch()
-    assert SOURCE.missing(tmp_path) == ("b", "c")
-    with pytest.raises(AssetError, match=r"lacks b, c in .*\(or instead: d\)"):
+    assert SOURCE.missing(tmp_path) == ("b or B", "c")
+    (tmp_path / "B").touch()
+    assert SOURCE.missing(tmp_path) == ("c",)
+    with pytest.raises(AssetError, match=r"lacks c in .*\(or instead: d\)"):
         SOURCE.locate(tmp_path)
     (tmp_path / "d").touch()
     assert SOURCE.missing(tmp_path) == ()
-    assert SOURCE.locate(tmp_path) == {"a": tmp_path / "a", "d": tmp_path / "d"}
+    assert SOURCE.locate(tmp_path) == {name: tmp_path / name for name in ("a", "B", "d")}
 
 
 def test_files_may_stand_in_subfolders_of_the_models_own_folder(tmp_path, monkeypatch):
