@@ -73,27 +73,34 @@ class Weights:
 
 @dataclass(frozen=True)
 class FaceModels:
-    """List the face models: what is included, and where to get the others."""
+    """List the face models: what is included or found, and where to get the others."""
 
     json: bool = False
     """Print one JSON document instead of lines."""
 
     def run(self) -> int:
         """Lists."""
-        from facelume.pipeline.models import FACE_MODELS
+        from facelume.face_model.sources import face_model_sources
 
+        sources = face_model_sources()
         if self.json:
-            say_json({"face_models": [asdict(m) | {"is_included": m.is_included} for m in FACE_MODELS]})
+            found = {source.name: source.missing() for source in sources}
+            states = [
+                {"is_included": s.is_included, "is_available": not found[s.name], "missing": found[s.name]}
+                | {"folder": None if s.is_included else str(s.folder())}
+                for s in sources
+            ]
+            say_json({"face_models": [asdict(s) | state for s, state in zip(sources, states, strict=True)]})
             return 0
-        for model in FACE_MODELS:
-            say(f"{model.name}: {model.summary}")
-            say(f"  licence: {model.licence}")
-            if model.is_included:
+        for source in sources:
+            say(f"{source.name}: {source.summary}")
+            say(f"  licence: {source.licence}")
+            if source.is_included:
                 say("  included, nothing to download")
-            else:
-                say(f"  files: {', '.join(model.files)}")
-                say(f"  from: {model.source}")
-                say("  not loadable in this version")
+                continue
+            missing = source.missing()
+            say(f"  {'missing ' + ', '.join(missing) if missing else 'found'} in {source.folder()}")
+            say(f"  from: {source.url}")
         return 0
 
 
@@ -145,7 +152,7 @@ def _check_torch() -> str:
 
 
 def _check_face_model() -> str:
-    from facelume.pipeline.models import load_face_model
+    from facelume.face_model.sources import load_face_model
 
     model = load_face_model("open")
     num_vertices, num_triangles = model.mean_shape.shape[0], model.topology.faces.shape[0]
@@ -177,7 +184,7 @@ def _check_rendering() -> str:
     import torch
     import warp
 
-    from facelume.pipeline.models import load_face_model
+    from facelume.face_model.sources import load_face_model
     from facelume.pipeline.posed_face import PosedFace
     from facelume.pipeline.reconstruction import unit_light
 

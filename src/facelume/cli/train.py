@@ -41,7 +41,7 @@ def _train_locator(path: Path) -> Path:
 
 
 def _train_prior(path: Path) -> Path:
-    from facelume.pipeline.models import load_face_model
+    from facelume.face_model.sources import load_face_model
     from facelume.training.prior import train
     from facelume.training.prior_config import load_training_config
     from facelume.training.prior_export import export_weights
@@ -61,7 +61,7 @@ def _train_prior(path: Path) -> Path:
 
 
 def _train_refiner(path: Path) -> Path:
-    from facelume.pipeline.models import load_face_model
+    from facelume.face_model.sources import load_face_model
     from facelume.training.refiner import train
     from facelume.training.refiner_config import read_config
     from facelume.training.refiner_prepare import prepare_all

@@ -18,6 +18,7 @@ from torch import Tensor
 from facelume.camera import CROP_CAMERA
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
+from facelume.face_model.sources import load_face_model
 from facelume.fitting import LandmarkBasis, landmark_basis
 from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
 from facelume.io.photo import Photo, read_photo
@@ -25,7 +26,6 @@ from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.networks.refine import RefinerInput, RefinerOutput, refine
 from facelume.networks.refiner import Refiner, RefinerConfig, upsample
 from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
-from facelume.pipeline.models import load_face_model
 from facelume.pipeline.posed_face import PosedFace, light_array
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import LIGHT_MAP_SIZE, FaceMaps, PhotoView, Reconstruction
