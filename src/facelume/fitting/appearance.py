@@ -88,8 +88,8 @@ class AppearanceConfig:
     """
 
     num_rounds: int = 3
-    noise: float = 0.25
-    tone_noise: float = 0.6
+    noise: float = 0.4
+    tone_noise: float = 0.5
     light_ridge: float = 3e-3
 
 
