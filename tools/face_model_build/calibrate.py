@@ -122,7 +122,7 @@ def register_scan_model(
     eye_height = 0.02
     metres = neutral / 100
     metres = metres - [0, metres[:face_end, 1].mean() + eye_height, 0]
-    marks, _ = detect([metres], triangles, np.zeros(len(triangles), np.uint8), mediapipe_python)
+    marks = detect([metres], triangles, np.zeros(len(triangles), np.uint8), mediapipe_python).points
     use = np.flatnonzero(np.isfinite(marks).all(1) & np.isfinite(marks_dm).all(1))
     use = use[use < 468]
     size, rotation, shift = _similarity(marks[use], marks_dm[use])

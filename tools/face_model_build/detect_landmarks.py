@@ -1,6 +1,7 @@
 """Detect the 478 MediaPipe face mesh points on pictures; runs in an environment with ``mediapipe==0.10.21`` (numpy<2).
 
-Usage: python detect_landmarks.py PICTURES.npz OUT.npy — ``pictures`` (n, H, W, 3) uint8; writes (n, 478, 2) px (NaN: no face).
+Usage: python detect_landmarks.py PICTURES.npz OUT.npz — ``pictures`` (n, H, W, 3) uint8; writes ``points`` (n, 478, 2) px
+(NaN: no face) and ``edges`` of the landmark mesh.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def main(source: str, destination: str) -> None:
                 height, width = picture.shape[:2]
                 marks = result.multi_face_landmarks[0].landmark
                 points[n] = [(m.x * width, m.y * height) for m in marks]
-    np.save(destination, points)
+    np.savez(destination, points=points, edges=np.array(sorted(mp.solutions.face_mesh.FACEMESH_TESSELATION)))
 
 
 if __name__ == "__main__":

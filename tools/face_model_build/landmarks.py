@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 SIZE_PX, PX_PER_M = 900, 2900.0
 VIEWS_DEG = ((0, 0), (-14, 0), (14, 0), (0, 10), (0, -10), (-24, 0), (24, 0))
 IRIS = range(468, 478)
+MIDLINE = (
+    10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 164, 0, 11, 12, 13, 14, 15, 16, 17, 18, 200, 199, 175, 152,
+)  # fmt: skip
 UPPER_INNER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415)
 LOWER_INNER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324)
 # iBUG-68 from the 478 points: jaw, brows, nose, eyes, lips (the usual correspondence, subject's right first).
@@ -35,6 +39,15 @@ class Embedding:
     bary_coords: np.ndarray
     spread_mm: np.ndarray
     mirror: np.ndarray
+
+
+@dataclass(frozen=True)
+class Detection:
+    """``points`` (478, 3) and their ``spread`` (478,) between pictures, metres; ``edges`` (n, 2) of the landmark mesh."""
+
+    points: np.ndarray
+    spread: np.ndarray
+    edges: np.ndarray
 
 
 def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,18 +107,19 @@ def _grey_picture(
 
 def detect(
     heads: list[np.ndarray], faces: np.ndarray, part: np.ndarray, python: Path, views_deg: tuple = VIEWS_DEG
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Detection:
     """Detect the points on renderings of several heads of one mesh and carry them to the first head's surface.
 
-    Returns the median 3D point of each landmark (478, 3) and the spread between pictures, metres; NaN where none hits.
+    The point of a landmark is the median over all pictures, NaN where none hits.
     """
     rendered = [_grey_picture(head, faces, part, view, heads[0]) for head in heads for view in views_deg]
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder) / "pictures.npz", Path(folder) / "points.npy"
+        source, out = Path(folder) / "pictures.npz", Path(folder) / "points.npz"
         np.savez(source, pictures=np.stack([r[0] for r in rendered]))
         script = Path(__file__).with_name("detect_landmarks.py")
         subprocess.run([str(python), str(script), str(source), str(out)], check=True, capture_output=True)
-        points_px = np.load(out)
+        with np.load(out) as archive:
+            points_px, edges = archive["points"], archive["edges"]
     found = np.full((len(rendered), 478, 3), np.nan)
     for n, (_, surface, hit) in enumerate(rendered):
         if np.isnan(points_px[n]).any():
@@ -117,31 +131,41 @@ def detect(
     middle, spread = np.full((478, 3), np.nan), np.full(478, np.nan)
     middle[seen] = np.nanmedian(found[:, seen], 0)
     spread[seen] = np.sqrt(np.nanmean(((found[:, seen] - middle[seen]) ** 2).sum(2), 0))
-    return middle, spread
+    return Detection(middle, spread, edges)
 
 
-def landmark_partners(points: np.ndarray) -> np.ndarray:
-    """Left-right partner of each landmark: best mutual assignment under reflection."""
-    from scipy.optimize import linear_sum_assignment
-
-    cost = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2) ** 2
-    cost = cost + cost.T
-    partner = np.arange(len(points))
-    for group in (np.arange(468), np.arange(468, 478)):
-        partner[group] = group[linear_sum_assignment(cost[np.ix_(group, group)])[1]]
+def landmark_partners(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Left-right partner of each landmark: an assignment by reflected position and by agreement of mesh neighbours."""
+    count = 468
+    cost = np.linalg.norm(points[:count, None] * [-1, 1, 1] - points[None, :count], axis=2)
+    cost = np.minimum(0.5 * (cost + cost.T), 0.02) / 0.004
+    cost[list(MIDLINE)] += 1e3
+    cost[:, list(MIDLINE)] += 1e3
+    cost[MIDLINE, MIDLINE] = -1e3
+    adjacent = np.zeros((count, count))
+    adjacent[edges[:, 0], edges[:, 1]] = adjacent[edges[:, 1], edges[:, 0]] = 1
+    adjacent /= np.sqrt(np.outer(adjacent.sum(0), adjacent.sum(0))) ** 0.5
+    partner = linear_sum_assignment(cost)[1]
+    for _ in range(12):
+        pairs = np.zeros((count, count))
+        pairs[np.arange(count), partner] = 1
+        pairs = 0.5 * (pairs + pairs.T)
+        partner = linear_sum_assignment(cost - 6 * adjacent @ pairs @ adjacent.T)[1]
+    partner = np.concatenate([partner, [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]])
     if (partner[partner] != np.arange(len(points))).any():
         raise ValueError("landmark pairing is not an involution")
     return partner
 
 
 def embed(
-    points: np.ndarray, spread: np.ndarray, vertices: np.ndarray, faces: np.ndarray, mirror_vertices: np.ndarray,
+    detection: Detection, vertices: np.ndarray, faces: np.ndarray, mirror_vertices: np.ndarray,
     part: np.ndarray, jaw_motion: np.ndarray,
 ) -> Embedding:
     """Snap symmetrised landmarks to the surface they belong to; the right side mirrors the left one exactly."""
+    points = detection.points
     if np.isnan(points).any():
         raise ValueError(f"no view hits landmarks {np.flatnonzero(np.isnan(points).any(1)).tolist()}")
-    partner = landmark_partners(points)
+    partner = landmark_partners(points, detection.edges)
     points = 0.5 * (points + points[partner] * [-1, 1, 1])
     corners = vertices[faces]
     lower = jaw_motion[faces].mean(1) > 0.45 * jaw_motion.max()
@@ -164,4 +188,4 @@ def embed(
             other = lookup[tuple(sorted(mirrored))]
             face_index[partner[n]] = other
             bary[partner[n]] = [coords[0][mirrored.index(v)] for v in faces[other].tolist()]
-    return Embedding(face_index, bary, 1000 * spread, partner)
+    return Embedding(face_index, bary, 1000 * detection.spread, partner)

@@ -12,6 +12,7 @@ SIZE, OVERSAMPLING = 256, 8
 OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 BROW_BLUR, LIP_BLUR = 1.5, 0.7
+NOSTRIL_OPENNESS = 0.4
 GAUSS_REACH = 3
 
 
@@ -43,14 +44,15 @@ def _blur(mask: np.ndarray, sigma: float) -> np.ndarray:
     return mask
 
 
-def _hidden_triangles(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Triangles that no view from the front, the sides or below sees: the inside of the nostrils (and of the ears)."""
-    seen = np.zeros(len(triangles), bool)
-    for yaw, pitch in ((0, 0), (-40, 0), (40, 0), (-75, 0), (75, 0), (0, 20), (0, -20)):
-        points = orthographic(vertices, np.radians(yaw), np.radians(pitch), 5000, (700, 700), np.array([0, -0.03, 0]))
-        buffer = rasterize_pixels(points, triangles, (1400, 1400))
-        seen[buffer.pix_to_face[buffer.pix_to_face >= 0]] = True
-    return ~seen
+def _openness(vertices: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Share of the views around the front half-space that see each triangle near ``centre``."""
+    seen = np.zeros(len(triangles))
+    views = [(yaw, pitch) for yaw in range(-80, 81, 20) for pitch in range(-80, 81, 20)]
+    for yaw, pitch in views:
+        points = orthographic(vertices, np.radians(yaw), np.radians(pitch), 6000, (240, 240), centre)
+        buffer = rasterize_pixels(points, triangles, (480, 480))
+        seen[np.unique(buffer.pix_to_face[buffer.pix_to_face >= 0])] += 1
+    return seen / len(views)
 
 
 def build_masks(
@@ -71,7 +73,10 @@ def build_masks(
     centre = vertices[triangles].mean(1)
     tip = vertices[np.argmax(vertices[:, 2])]
     near_nose = (np.linalg.norm(centre - tip, axis=1) < 0.035) & face & (centre[:, 1] > tip[1] - 0.018)
-    nostrils = _coverage(atlas, near_nose & _hidden_triangles(vertices, triangles))
+    near = np.linalg.norm(centre - tip, axis=1) < 0.06
+    openness = np.ones(len(triangles))
+    openness[near] = _openness(vertices, triangles[near], tip)
+    nostrils = _blur(_coverage(atlas, near_nose & (openness < NOSTRIL_OPENNESS)), LIP_BLUR)
     rest = label == "rest"
     jaw_line = vertices[triangles[label == "ear"]].reshape(-1, 3)[:, 1].min()
     is_neck = rest & (centre[:, 1] < jaw_line + 0.25 * (centre[:, 2]))
