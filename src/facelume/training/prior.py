@@ -57,7 +57,7 @@ def train(config: PriorTrainingConfig) -> PriorNetwork:
     else:
         network.set_mean_landmarks(torch.from_numpy(cache.landmarks_px[is_training, :, :2].mean(axis=0)))
     model = load_open_face_model() if config.has_coefficients else None
-    labels = _labels(folder, model, cache, network) if model is not None else None
+    labels = _labels(config, model, cache, network) if model is not None else None
     network = network.to(memory_format=torch.channels_last)
     batches = PriorBatches(config, cache, permutation, labels, model)
     validation = PriorValidation(cache, permutation, config.network.input_px, labels, model)
@@ -88,10 +88,18 @@ def _open_cache(config: PriorTrainingConfig) -> tuple[CropCache, Tensor]:
     return open_crop_cache(folder), torch.from_numpy(mirror_permutation(landmarks))
 
 
-def _labels(folder: Path, model: FaceModel, cache: CropCache, network: PriorNetwork) -> PriorLabels:
-    path = folder / LABELS_NAME
+def _labels(
+    config: PriorTrainingConfig, model: FaceModel, cache: CropCache, network: PriorNetwork
+) -> PriorLabels:
+    path = Path(config.output_folder) / LABELS_NAME
     if not path.is_file():
-        labels = make_labels(model, cache, network, _Report("labels"))
+        labels = make_labels(
+            model,
+            cache,
+            network,
+            appearance_stride=config.appearance_stride,
+            on_progress=_Report("labels"),
+        )
         save_labels(labels, path, model.asset_sha256)
     return load_labels(path, model.asset_sha256)
 

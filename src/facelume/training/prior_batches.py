@@ -117,7 +117,7 @@ class PriorBatches:
     def losses(self, network: nn.Module, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
         """Draw a batch of training photos (and synthetic faces) and return the weighted losses."""
         config = self.config
-        index = torch.multinomial(self.weights, config.batch_size, generator=generator)
+        index = self._draw(config.batch_size, generator)
         batch = self._photos(index, config.augment, generator)
         if self.labels is None:
             batch = augment_appearance(batch, config.augment, generator)
@@ -136,6 +136,15 @@ class PriorBatches:
                 output, targets, batch.landmarks_px, self.basis, self.probe, config.loss_weights
             )
         return parts
+
+    def _draw(self, number: int, generator: torch.Generator) -> Int[Tensor, " b"]:
+        """Draw training photos; the second half from those with albedo and light, where there are labels."""
+        if self.labels is None:
+            return torch.multinomial(self.weights, number, generator=generator)
+        half = number // 2
+        first = torch.multinomial(self.weights, half, generator=generator)
+        labelled = self.weights * self.labels["has_appearance"].float()
+        return torch.cat([first, torch.multinomial(labelled, number - half, generator=generator)])
 
     def _photos(self, index: Tensor, augment: AugmentConfig, generator: torch.Generator) -> CropBatch:
         return crop_batch(

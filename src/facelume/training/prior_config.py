@@ -34,6 +34,7 @@ class PriorTrainingConfig:
         set_weights: How often a photo of a set is drawn, relative to one of a set not named.
         initial_weights: Safetensors to start from; empty for random weights.
         has_coefficients: Train the coefficient heads (needs ``initial_weights`` of a stage-one network).
+        appearance_stride: Label albedo and light of every n-th photo only.
         synthetic_folder: Shards of synthetic faces; empty for none.
         synthetic_per_step: Synthetic faces added to each step.
     """
@@ -51,6 +52,7 @@ class PriorTrainingConfig:
     set_weights: dict[str, float] = field(default_factory=lambda: {"celebahq": 2.0, "london": 1.5})
     initial_weights: str = ""
     has_coefficients: bool = False
+    appearance_stride: int = 1
     synthetic_folder: str = ""
     synthetic_per_step: int = 0
 

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, cam_from_model
 from facelume.data.crops import CROP_PX, CropCache
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
-from facelume.fitting import FitConfig, LandmarkBasis, fit_landmarks, fit_light_and_albedo, landmark_basis
+from facelume.fitting import (
+    FitConfig,
+    FitResult,
+    PhotometricFit,
+    fit_landmarks,
+    fit_light_and_albedo,
+    landmark_basis,
+)
 from facelume.fitting.appearance import AlbedoBasis, albedo_basis
 from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers, sample_map
@@ -36,6 +43,7 @@ class PriorLabels:
         identity: Identity coefficients.
         expression: Expression coefficients.
         residual_px: Mean distance of the fit to the landmarks, crop pixels.
+        has_appearance: Which photos have albedo and light.
         albedo: Albedo coefficients of the photo.
         light: SH radiance of the photo, light frame.
     """
@@ -43,6 +51,7 @@ class PriorLabels:
     identity: Float[np.ndarray, "n I"]
     expression: Float[np.ndarray, "n E"]
     residual_px: Float[np.ndarray, " n"]
+    has_appearance: Bool[np.ndarray, " n"]
     albedo: Float[np.ndarray, "n A"]
     light: Float[np.ndarray, "n 9 3"]
 
@@ -81,6 +90,8 @@ def make_labels(
     model: FaceModel,
     cache: CropCache,
     network: PriorNetwork,
+    *,
+    appearance_stride: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PriorLabels:
     """Fit the face model to every crop of a cache.
@@ -89,50 +100,58 @@ def make_labels(
         model: The face model.
         cache: Crops with landmarks.
         network: Trained on landmarks and masks; its mask keeps hair and glasses out of the colour fit.
-        on_progress: Called with done and total after each batch.
+        appearance_stride: Fit albedo and light of every n-th crop only (it takes most of the time).
+        on_progress: Called with done and total after each batch of the colour fit.
     """
     basis, colours = landmark_basis(model), albedo_basis(model)
     network.eval()
-    parts: list[PriorLabels] = []
     num_crops = len(cache.landmarks_px)
-    with torch.no_grad():
-        for first in range(0, num_crops, _BATCH):
-            rows = slice(first, min(first + _BATCH, num_crops))
-            parts.append(_label_batch(model, (basis, colours), cache, rows, network))
-            if on_progress is not None:
-                on_progress(rows.stop, num_crops)
-    return PriorLabels(
-        **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(PriorLabels)}
+    landmarks = torch.from_numpy(cache.landmarks_px[..., :2].copy())
+    fits = [fit_landmarks(basis, part, config=LABEL_FIT) for part in landmarks.split(_BATCH)]
+    fit = FitResult(
+        **{f.name: torch.cat([getattr(part, f.name) for part in fits]) for f in fields(FitResult)}
     )
-
-
-def _label_batch(
-    model: FaceModel,
-    bases: tuple[LandmarkBasis, AlbedoBasis],
-    cache: CropCache,
-    rows: slice,
-    network: PriorNetwork,
-) -> PriorLabels:
-    landmarks = torch.from_numpy(cache.landmarks_px[rows, :, :2].copy())
-    fit = fit_landmarks(bases[0], landmarks, config=LABEL_FIT)
-    crops = _contract_crops(cache, rows)
-    parsing = torch.sigmoid(network(crops).parsing_logits)
-    parsing = torch.nn.functional.interpolate(parsing, size=(_SIDE_PX, _SIDE_PX), mode="bilinear")[:, 0]
-    pose = cam_from_model(fit.rotvec, fit.translation)
-    vertices = model.shape(fit.identity, fit.expression)
-    buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA.resized(_SIDE_PX))
-    usable = (buffers.face_mask > 0.5) & (buffers.part == 0) & (parsing > 0.7)
-    albedo, light = _fit_colours(bases[1], crops, usable, buffers.uv, buffers.normal_light)
+    albedo, light = (
+        np.zeros((num_crops, model.num_albedo), np.float32),
+        np.zeros((num_crops, 9, 3), np.float32),
+    )
+    chosen = np.arange(0, num_crops, appearance_stride)
+    for first in range(0, len(chosen), _BATCH):
+        rows = chosen[first : first + _BATCH]
+        with torch.no_grad():
+            fitted = _appearance(model, colours, cache, rows, fit, network)
+        albedo[rows], light[rows] = fitted.albedo_coeffs.numpy(), fitted.sh_radiance.numpy()
+        if on_progress is not None:
+            on_progress(first + len(rows), len(chosen))
     return PriorLabels(
         fit.identity.numpy(),
         fit.expression.numpy(),
         fit.residual_px.numpy(),
-        albedo.numpy(),
-        light.numpy(),
+        np.arange(num_crops) % appearance_stride == 0,
+        albedo,
+        light,
     )
 
 
-def _contract_crops(cache: CropCache, rows: slice) -> Float[Tensor, "b 3 s s"]:
+def _appearance(
+    model: FaceModel,
+    colours: AlbedoBasis,
+    cache: CropCache,
+    rows: Int[np.ndarray, " b"],
+    fit: FitResult,
+    network: PriorNetwork,
+) -> PhotometricFit:
+    crops = _contract_crops(cache, rows)
+    parsing = torch.sigmoid(network(crops).parsing_logits)
+    parsing = torch.nn.functional.interpolate(parsing, size=(_SIDE_PX, _SIDE_PX), mode="bilinear")[:, 0]
+    pose = cam_from_model(fit.rotvec[rows], fit.translation[rows])
+    vertices = model.shape(fit.identity[rows], fit.expression[rows])
+    buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA.resized(_SIDE_PX))
+    usable = buffers.face_mask & (buffers.part == 0) & (parsing > 0.7)
+    return _fit_colours(colours, crops, usable, buffers.uv, buffers.normal_light)
+
+
+def _contract_crops(cache: CropCache, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b 3 s s"]:
     pictures = torch.from_numpy(np.ascontiguousarray(cache.pictures[rows])).permute(0, 3, 1, 2).float() / 255
     half = CROP_PX / cache.margin_px
     axis = ((torch.arange(_SIDE_PX) + 0.5) / _SIDE_PX * 2 - 1) * half
@@ -142,7 +161,7 @@ def _contract_crops(cache: CropCache, rows: slice) -> Float[Tensor, "b 3 s s"]:
 
 def _fit_colours(
     basis: AlbedoBasis, crops: Tensor, usable: Tensor, uv: Tensor, normals_light: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> PhotometricFit:
     """Albedo coefficients and light from evenly drawn usable pixels of each crop."""
     num_crops = len(crops)
     weights = usable.flatten(1).float()
@@ -155,5 +174,4 @@ def _fit_colours(
     maps = torch.cat([basis.mean[None], basis.rows]).flatten(0, 1)[None]
     values = torch.cat([sample_map(maps, places[index : index + 1, None]) for index in range(num_crops)])
     values = values[:, :, 0].unflatten(1, (-1, 3)).permute(0, 3, 2, 1)
-    fit = fit_light_and_albedo(values[..., 0], values[..., 1:].contiguous(), image, normals, counts)
-    return fit.albedo_coeffs, fit.sh_radiance
+    return fit_light_and_albedo(values[..., 0], values[..., 1:].contiguous(), image, normals, counts)

@@ -92,12 +92,13 @@ class PriorValidation:
         projected = project_landmarks(self.basis, output.identity, output.expression, *pose)
         start = FitStart(output.identity, output.expression, *pose)
         fit = fit_landmarks(self.basis, output.landmarks_px, output.landmark_sigma_px, start=start)
+        known = torch.from_numpy(self.labels.has_appearance[rows])
         label = self.probe.albedo(torch.from_numpy(self.labels.albedo[rows]))
         label = torch.where(batch.is_mirrored[:, None, None] > 0.5, label[:, self.probe.mirror], label)
         return {
             "nme_coefficients": normalised_mean_error(projected, batch.landmarks_px),
             "nme_fit": normalised_mean_error(fit.landmarks_px, batch.landmarks_px),
-            "albedo_error": (self.probe.albedo(output.albedo) - label).abs().mean(dim=(1, 2)),
+            "albedo_error": (self.probe.albedo(output.albedo) - label).abs().mean(dim=(1, 2))[known],
         }
 
 
