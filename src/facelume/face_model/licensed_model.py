@@ -174,7 +174,7 @@ def assemble(source: FaceModelSource, files: Iterable[Path], parts: ModelParts) 
     origin = parts.eyes_middle - (0.0, 0.0, EYE_TO_ORIGIN_M)
     gaps = ["the 478 dense landmarks", "left-right symmetry of coefficients and atlas"]
     gaps += ["iBUG-68 landmarks"] * (parts.landmarks68 is None) + ["albedo"] * (parts.colours is None)
-    warnings.warn(f"face model {source.name!r} has no {', no '.join(gaps)}", MissingPartWarning, stacklevel=3)
+    warnings.warn(f"face model {source.name!r} lacks {', '.join(gaps)}", MissingPartWarning, stacklevel=3)
     num_vertices = len(parts.mean)
     counter = torch.arange(num_vertices + 1)
     return FaceModel(
