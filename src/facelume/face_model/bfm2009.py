@@ -102,7 +102,7 @@ def load_bfm2009(
 def _assemble(model: _FrontModel, used: list[Path], counts: tuple[int, int, int]) -> FaceModel:
     faces = outward(model.mean, model.faces)
     eyes = model.mean[model.landmark_vertices[_EYE_LANDMARKS]].mean(0) - (0.0, 0.0, CORNERS_TO_EYE_M)
-    uvs = disk_atlas(model.mean, faces)
+    uvs, uv_faces = disk_atlas(model.mean, faces)
     expression = model.expression[: counts[1]]
     if len(expression) < counts[1] or len(model.identity) < counts[0] or len(model.colour_basis) < counts[2]:
         warnings.warn(
@@ -120,7 +120,7 @@ def _assemble(model: _FrontModel, used: list[Path], counts: tuple[int, int, int]
             eyes_middle=eyes,
             faces=faces,
             uvs=uvs,
-            uv_faces=faces,
+            uv_faces=uv_faces,
             face_part=np.zeros(len(faces), np.uint8),
             face_front=model.is_front_vertex[faces].all(1),
             landmarks68=landmarks_at_vertices(model.landmark_vertices, faces, owner="bfm2009"),

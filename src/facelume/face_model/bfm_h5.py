@@ -95,6 +95,7 @@ def load_bfm_h5(
         raise AssetError(f"{path}: shape, expression and color have different numbers of vertices")
     mean = (shape_mean + expression_mean) * _METRES_PER_MILLIMETRE
     faces = outward(mean, (cells.T if cells.shape[0] == 3 else cells).astype(np.int64))
+    uvs, uv_faces = disk_atlas(mean, faces)
     eyes_middle = eyes * _METRES_PER_MILLIMETRE - (0.0, 0.0, CORNERS_TO_EYE_M)
     scale = 255.0 if colour_mean.max() > 2 else 1.0
     return assemble(
@@ -108,8 +109,8 @@ def load_bfm_h5(
             expression_limits=(DEVIATIONS,) * len(expression),
             eyes_middle=eyes_middle,
             faces=faces,
-            uvs=disk_atlas(mean, faces),
-            uv_faces=faces,
+            uvs=uvs,
+            uv_faces=uv_faces,
             face_part=np.zeros(len(faces), np.uint8),
             face_front=front_by_position(mean, faces, eyes_middle),
             landmarks68=None,

@@ -19,9 +19,12 @@ _RADIUS = 0.48
 _STRIP = 0.12
 
 
-def disk_atlas(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "V 2"]:
-    """One atlas position per vertex: in [0, 1], origin top-left, +u the subject's left, seen from the front.
+def disk_atlas(
+    vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
+) -> tuple[Float[np.ndarray, "T 2"], Int[np.ndarray, "F 3"]]:
+    """Atlas positions in [0, 1], origin top-left, +u the subject's left, and their index for each corner.
 
+    Position k belongs to vertex k; a vertex where parts of the mesh only touch has further ones after these.
     The largest piece of the mesh fills the square. Smaller pieces, if any, stand in a strip below it.
 
     Args:
@@ -29,27 +32,25 @@ def disk_atlas(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
         faces: Triangles, counter-clockwise seen from outside.
 
     Raises:
-        AssetError: If a piece is closed, or its rim touches itself.
+        AssetError: If a piece is closed: it has no rim.
     """
-    num_vertices = len(vertices)
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    links = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(num_vertices,) * 2)
-    piece_of_vertex = csgraph.connected_components(links, directed=False)[1]
-    pieces, counts = np.unique(piece_of_vertex[faces[:, 0]], return_counts=True)
+    uv_faces, owner = _cut_where_parts_touch(faces, len(vertices))
+    piece_of_uv = _joined(uv_faces[:, :2].reshape(-1), uv_faces[:, 1:].reshape(-1), len(owner))
+    pieces, counts = np.unique(piece_of_uv[uv_faces[:, 0]], return_counts=True)
     pieces = pieces[np.argsort(-counts)]
-    uvs = np.full((num_vertices, 2), 0.5)
+    uvs = np.full((len(owner), 2), 0.5)
     num_small = len(pieces) - 1
     for rank, piece in enumerate(pieces):
-        own_faces = faces[piece_of_vertex[faces[:, 0]] == piece]
+        own_faces = uv_faces[piece_of_uv[uv_faces[:, 0]] == piece]
         used, local = np.unique(own_faces, return_inverse=True)
-        flat = _flatten_disk(vertices[used].astype(np.float64), local.reshape(-1, 3))
+        flat = _flatten_disk(vertices[owner[used]].astype(np.float64), local.reshape(-1, 3))
         if num_small and rank == 0:
             flat = flat * (1 - _STRIP) + (_STRIP / 2, 0)
         elif num_small:
             side = min(_STRIP, 1 / num_small)
             flat = flat * side + ((rank - 1) * side, 1 - side)
         uvs[used] = flat
-    return uvs
+    return uvs, uv_faces
 
 
 def count_flipped(uvs: Float[np.ndarray, "T 2"], uv_faces: Int[np.ndarray, "F 3"]) -> int:
@@ -57,6 +58,43 @@ def count_flipped(uvs: Float[np.ndarray, "T 2"], uv_faces: Int[np.ndarray, "F 3"
     a, b, c = (uvs[uv_faces[:, k]] for k in range(3))
     doubled_area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     return int((doubled_area >= 0).sum())
+
+
+def _cut_where_parts_touch(
+    faces: Int[np.ndarray, "F 3"], num_vertices: int
+) -> tuple[Int[np.ndarray, "F 3"], Int[np.ndarray, " T"]]:
+    """Give each fan of edge-connected triangles around a vertex its own point; also which vertex it is.
+
+    Only edges that exactly two triangles share, in opposite directions, connect.
+    """
+    corners = np.arange(faces.size)
+    ahead = corners - corners % 3 + (corners % 3 + 1) % 3
+    start, end = faces.reshape(-1), faces.reshape(-1)[ahead]
+    edge, opposite = start * num_vertices + end, end * num_vertices + start
+    known, first, count = np.unique(edge, return_index=True, return_counts=True)
+    place = np.minimum(np.searchsorted(known, opposite), len(known) - 1)
+    own_count = count[np.searchsorted(known, edge)]
+    is_shared = (known[place] == opposite) & (count[place] == 1) & (own_count == 1)
+    partner = first[place]
+    fan_of_corner = _joined(
+        np.concatenate([corners[is_shared], ahead[is_shared]]),
+        np.concatenate([ahead[partner[is_shared]], partner[is_shared]]),
+        faces.size,
+    )
+    vertex_of_fan = np.empty(fan_of_corner.max() + 1, np.int64)
+    vertex_of_fan[fan_of_corner] = start
+    order = np.argsort(vertex_of_fan, kind="stable")
+    is_further = np.concatenate([[False], np.diff(vertex_of_fan[order]) == 0])
+    point_of_fan = vertex_of_fan.copy()
+    point_of_fan[order[is_further]] = num_vertices + np.arange(is_further.sum())
+    owner = np.concatenate([np.arange(num_vertices), vertex_of_fan[order[is_further]]])
+    return point_of_fan[fan_of_corner].reshape(-1, 3), owner
+
+
+def _joined(one: Int[np.ndarray, " N"], other: Int[np.ndarray, " N"], size: int) -> Int[np.ndarray, " M"]:
+    """Number of the connected group of each of ``size`` things, given pairs that belong together."""
+    links = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(size, size))
+    return csgraph.connected_components(links, directed=False)[1]
 
 
 def _flatten_disk(
@@ -90,12 +128,7 @@ def _rims(faces: Int[np.ndarray, "F 3"]) -> list[np.ndarray]:
     """Closed runs of edges that only one triangle has, in the direction in which that triangle walks them."""
     directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     taken = {(int(a), int(b)) for a, b in directed}
-    following: dict[int, int] = {}
-    for a, b in taken:
-        if (b, a) not in taken:
-            if a in following:
-                raise AssetError("the rim of the face mesh touches itself: no atlas can be made for it")
-            following[a] = b
+    following = {a: b for a, b in taken if (b, a) not in taken}
     loops = []
     while following:
         start, vertex = following.popitem()

@@ -41,7 +41,7 @@ def parts(dome):
         expression_limits=(STRENGTH,),
         eyes_middle=np.array([0.0, 0.03, 0.02]),
         faces=dome.faces,
-        uvs=disk_atlas(dome.vertices, dome.faces),
+        uvs=disk_atlas(dome.vertices, dome.faces)[0],
         uv_faces=dome.faces,
         face_part=np.zeros(len(dome.faces), np.uint8),
         face_front=np.ones(len(dome.faces), bool),
