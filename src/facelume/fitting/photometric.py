@@ -1,8 +1,8 @@
 """Split the colours of a face into albedo coefficients and light.
 
 The picture is ``albedo(a) * E(n; L) / pi`` in linear colour, with Gaussian priors on both factors: albedo
-coefficients are in standard deviations; light is near grey, its constant near the exposure that photographs
-have, its bands 1 and 2 smaller. What the two priors leave open (a brighter skin or a brighter light) is
+coefficients are in standard deviations; light is near grey, its mean over the seen side of a face near the
+exposure that photographs have, its bands 1 and 2 smaller. What the two priors leave open (a brighter skin or a brighter light) is
 decided in proportion to their variances. Highlights, cast shadows, hair and glasses are set aside by
 iterative re-weighting.
 """
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from facelume.illumination import irradiance_basis
 
-_DC_OF_UNIT_IRRADIANCE = 1.0 / 0.282094791773878
+# Mean of the irradiance functions / pi over the half sphere that faces the camera, by projected area.
+_SEEN_MEAN = (0.2820948, 0.0, 0.2171565, 0.0, 0.0, 0.0, 0.0394239, 0.0, 0.0)
 _FIRST_DAMPING = 0.03
 _STEPS_WITHOUT_TRUST = 2
 
@@ -29,24 +30,26 @@ class PhotometricConfig:
 
     Attributes:
         num_steps: Joint Levenberg-Marquardt steps.
-        exposure: Mean of E / pi over photographs, linear.
-        exposure_sigma: Standard deviation of the constant band, relative to the exposure.
-        band_sigmas: Standard deviation of bands 1 and 2, relative to the constant.
-        hue_sigma: Standard deviation of the colour of a band, relative to its grey deviation.
-        hue_sigma_constant: Standard deviation of the colour of the constant, relative to the exposure.
+        exposure: Mean of E / pi over the seen side of a face in photographs, linear.
+        exposure_sigma: Its standard deviation, relative.
+        exposure_hue_sigma: Standard deviation of its colour, relative: what white balance leaves.
+        ambient_share: Share of the mean light that comes from everywhere; the rest comes from the front.
+        band_sigmas: Standard deviation of bands 0, 1 and 2, relative to the mean constant.
+        hue_sigma: Standard deviation of the colour of a coefficient, relative to its grey deviation.
         noise: Standard deviation of the picture around the model, relative to its brightness.
         num_effective: Number of independent pixels that all pixels together count for.
         robust_scale: Relative error, in units of ``noise``, from which a pixel counts less.
     """
 
     num_steps: int = 10
-    exposure: float = 0.9
-    exposure_sigma: float = 0.3
-    band_sigmas: tuple[float, float] = (0.45, 0.2)
+    exposure: float = 1.1
+    exposure_sigma: float = 0.2
+    exposure_hue_sigma: float = 0.07
+    ambient_share: float = 0.8
+    band_sigmas: tuple[float, float, float] = (0.4, 0.4, 0.2)
     hue_sigma: float = 0.2
-    hue_sigma_constant: float = 0.08
     noise: float = 0.12
-    num_effective: float = 300.0
+    num_effective: float = 150.0
     robust_scale: float = 1.5
 
 
@@ -66,22 +69,31 @@ class PhotometricFit:
 
 
 def prior_light(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "9 3"]:
-    """The mean light: grey, from everywhere, at the exposure of photographs."""
+    """The mean light: grey, mostly from everywhere, some from the front, at the exposure of photographs."""
     light = like.new_zeros(9, 3)
-    light[0] = config.exposure * _DC_OF_UNIT_IRRADIANCE
+    light[0] = config.ambient_share * config.exposure / _SEEN_MEAN[0]
+    light[2] = (1 - config.ambient_share) * config.exposure / _SEEN_MEAN[2]
     return light
 
 
 def light_precision(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "27 27"]:
-    """Inverse covariance of the light (index 3 k + rgb): grey deviations plus smaller independent colours."""
-    constant = config.exposure * _DC_OF_UNIT_IRRADIANCE
-    grey = [config.exposure_sigma] + [config.band_sigmas[0]] * 3 + [config.band_sigmas[1]] * 5
-    hue = [config.hue_sigma_constant] + [config.hue_sigma * sigma for sigma in grey[1:]]
-    blocks = [
-        torch.linalg.inv((constant**2) * (g**2 * torch.ones(3, 3) + h**2 * torch.eye(3)))
-        for g, h in zip(grey, hue, strict=True)
-    ]
-    return torch.block_diag(*blocks).to(like)
+    """Inverse covariance of the light (index 3 k + rgb).
+
+    Each coefficient has a grey deviation and smaller independent colours; on top of that the mean over the seen
+    side of a face (not over the sphere) is held near the exposure.
+    """
+    constant = float(prior_light(config, like)[0, 0])
+    greys = [config.band_sigmas[0]] + [config.band_sigmas[1]] * 3 + [config.band_sigmas[2]] * 5
+    blocks = [_colour_precision(constant * grey, constant * grey * config.hue_sigma) for grey in greys]
+    seen = torch.tensor(_SEEN_MEAN)
+    exposure = _colour_precision(
+        config.exposure * config.exposure_sigma, config.exposure * config.exposure_hue_sigma
+    )
+    return (torch.block_diag(*blocks) + torch.kron(torch.outer(seen, seen), exposure.contiguous())).to(like)
+
+
+def _colour_precision(grey_sigma: float, hue_sigma: float) -> Float[Tensor, "3 3"]:
+    return torch.linalg.inv(grey_sigma**2 * torch.ones(3, 3) + hue_sigma**2 * torch.eye(3))
 
 
 def fit_light_and_albedo(
