@@ -1,10 +1,10 @@
 """Split the colours of a face into albedo coefficients and light.
 
 The picture is ``albedo(a) * E(n; L) / pi`` in linear colour, with Gaussian priors on both factors: albedo
-coefficients are in standard deviations; light is near grey, its mean over the seen side of a face near the
-exposure that photographs have, its bands 1 and 2 smaller. What the two priors leave open (a brighter skin or a brighter light) is
-decided in proportion to their variances. Highlights, cast shadows, hair and glasses are set aside by
-iterative re-weighting.
+coefficients are in standard deviations; light is near grey, its mean over the seen side of a face near
+the exposure that photographs have, its bands 1 and 2 smaller. What the two priors leave open (a brighter
+skin or a brighter light) is decided in proportion to their variances. Highlights, cast shadows, hair and
+glasses are set aside by iterative re-weighting.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def prior_light(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "9 3"]
 def light_precision(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "27 27"]:
     """Inverse covariance of the light (index 3 k + rgb).
 
-    Each coefficient has a grey deviation and smaller independent colours; on top of that the mean over the seen
-    side of a face (not over the sphere) is held near the exposure.
+    Each coefficient has a grey deviation and smaller independent colours; on top of that the mean over
+    the seen side of a face (not over the sphere) is held near the exposure.
     """
     constant = float(prior_light(config, like)[0, 0])
     greys = [config.band_sigmas[0]] + [config.band_sigmas[1]] * 3 + [config.band_sigmas[2]] * 5
