@@ -29,13 +29,14 @@ from facelume.uv.fill import complete_field, pull_push
 NUM_COMPONENTS, BASIS_SIZE, NUM_EXAMPLES = 80, 128, 320
 NUM_VARIANTS = 8
 LIGHTEST_LUMINANCE = 0.47
-DARKEST, LIGHTEST = np.log(0.045), np.log(0.56)
+DARKEST, LIGHTEST, TONE_MEAN, TONE_SPREAD = 0.035, 0.58, 0.25, 0.13
 IRIS_RADIUS_M, PUPIL_RADIUS_M = 0.0059, 0.0019
 IRISES = np.array(
     [[0.05, 0.024, 0.012], [0.025, 0.014, 0.009], [0.10, 0.16, 0.24], [0.11, 0.13, 0.07], [0.13, 0.085, 0.035]]
 )
 PART_COLOUR = {3: (0.28, 0.085, 0.075), 4: (0.66, 0.58, 0.46), 5: (0.62, 0.54, 0.43), 6: (0.42, 0.15, 0.14)}
 SCLERA = np.array([0.60, 0.55, 0.51])
+HIGHLIGHT_START, HIGHLIGHT_CUT = 0.10, 0.8
 FLUSH = np.array([0.10, -0.10, -0.06])
 
 
@@ -89,10 +90,17 @@ def _maps(image: np.ndarray) -> torch.Tensor:
 
 def complete(sample: AlbedoSample, reference: np.ndarray) -> np.ndarray:
     """Log colour everywhere: known texels, else the mirrored side, else the reference in the person's tone."""
-    ratio = np.log(sample.colour.clip(0.004)) - reference
+    ratio = np.log(_without_highlights(sample).clip(0.004)) - reference
     known = gaussian_filter(binary_dilation(~sample.known, iterations=2).astype(float), 1.5) < 0.3
     filled, _ = complete_field(_maps(ratio), torch.from_numpy(known.astype(np.float32))[None, None])
     return filled[0].permute(1, 2, 0).numpy() + reference
+
+
+def _without_highlights(sample: AlbedoSample) -> np.ndarray:
+    """The sample's colour with what is much brighter than its median (shine) pulled down to it."""
+    log_value = np.log((sample.colour @ LUMINANCE).clip(0.004))
+    excess = (log_value - np.median(log_value[sample.known]) - HIGHLIGHT_START).clip(0)
+    return sample.colour * np.exp(-HIGHLIGHT_CUT * excess)[..., None]
 
 
 def smooth_without(log_colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -130,7 +138,8 @@ class Variations:
         log = log + brows * (1.0 if is_plain else rng.uniform(0.35, 1.3))
         if not is_plain:
             value = float(np.log(np.exp(self.tones[index]) @ LUMINANCE))
-            target = float(np.clip(rng.uniform(DARKEST, LIGHTEST), value - 1.3, value + 0.7))
+            wanted = np.log(np.clip(rng.normal(TONE_MEAN, TONE_SPREAD), DARKEST, LIGHTEST))
+            target = float(np.clip(wanted, value - 1.3, value + 0.5))
             shift = self._on_curve(target) - self._on_curve(value) + FLUSH * rng.normal(0.1, 0.35)
             log = log + shift * (1 - 0.5 * atlas.brows[..., None])
             around = smooth_without(log, atlas.lips)
