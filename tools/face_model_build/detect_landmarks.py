@@ -1,7 +1,7 @@
-"""Detect the 478 MediaPipe face mesh points on pictures; runs in an environment with ``mediapipe==0.10.21`` (numpy<2).
+"""Detect the 478 MediaPipe face mesh points; runs in an environment with ``mediapipe==0.10.21`` (numpy<2).
 
-Usage: python detect_landmarks.py PICTURES.npz OUT.npz — ``pictures`` (n, H, W, 3) uint8; writes ``points`` (n, 478, 2) px
-(NaN: no face) and ``edges`` of the landmark mesh.
+Usage: python detect_landmarks.py PICTURES.npz OUT.npz. Reads ``pictures`` (n, H, W, 3) uint8; writes
+``points`` (n, 478, 2) px, NaN where no face was found, and ``edges`` of the landmark mesh.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The face front's chart: skin from forehead to throat, lid strips, and the front of each eyeball in its eye opening.
+"""The face front's chart: skin from forehead to throat, lid strips, the front of each eyeball in its opening.
 
-Working coordinates are (u, w = 1 - v), y up. Holes are closed with virtual triangles, so that one embedding with a convex border
-lays everything out without overlap; the virtual ring between lid and eyeball is the gutter between the charts.
+Working coordinates are (u, w = 1 - v), y up. Holes are closed with virtual triangles, so that one embedding
+with a convex border lays everything out without overlap; the virtual ring between lid and eyeball is the
+gutter.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from face_model_build import flattening as flat
 
 TEXEL = 1 / 256
@@ -95,7 +97,8 @@ def _lip_slit(loop: np.ndarray, points: np.ndarray, mirror: np.ndarray) -> np.nd
 
 
 def _continue_mesh(triangles: np.ndarray, border: set[tuple[int, int]]) -> np.ndarray:
-    """Swap the base corners where needed so that every virtual triangle runs against the real border edge."""
+    """Swap the base corners where needed so that every virtual triangle runs against the real border
+    edge."""
     swap = np.array([(int(a), int(b)) in border for a, b in triangles[:, :2]])
     return np.where(swap[:, None], triangles[:, [1, 0, 2]], triangles)
 
@@ -118,13 +121,14 @@ def symmetrise(uv: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 def border_on_superellipse(
     loop: np.ndarray, points: np.ndarray, start: int, box: tuple[float, float, float, float], exponent: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Border vertices from ``start`` (top centre) counter-clockwise by arc length, and where they go in the box."""
+    """Border vertices from ``start`` (top centre) counter-clockwise by arc length, and where they go in
+    the box."""
     loop = np.roll(loop, -int(np.flatnonzero(loop == start)[0]))
     steps = np.linalg.norm(np.diff(points[np.r_[loop, loop[0]]], axis=0), axis=1)
     fraction = np.concatenate([[0], np.cumsum(steps)[:-1]]) / steps.sum()
     u0, w0, u1, w1 = box
     ellipse = flat.superellipse(fraction, (u1 - u0) / 2, (w1 - w0) / 2, exponent)
-    return loop, ellipse + [(u0 + u1) / 2, (w0 + w1) / 2]
+    return loop, ellipse + np.array([(u0 + u1) / 2, (w0 + w1) / 2])
 
 
 def _density(centroids: np.ndarray, eye: np.ndarray, mouth: np.ndarray, nose: np.ndarray) -> np.ndarray:
@@ -134,8 +138,16 @@ def _density(centroids: np.ndarray, eye: np.ndarray, mouth: np.ndarray, nose: np
     def bump(centre: np.ndarray, radius: float, gain: float) -> np.ndarray:
         return gain * np.exp(-((folded - centre) ** 2).sum(1) / (2 * radius**2))
 
-    forehead, chin = eye + [-eye[0], 0.55, 0.0], mouth - [0.12, 0.35, 0.1]
-    return 1.0 + bump(forehead, 0.3, -0.35) + bump(chin, 0.3, 0.25) + bump(eye, 0.24, 0.5) + bump(mouth, 0.24, 0.6) + bump(nose, 0.22, 0.55)
+    forehead = eye + np.array([-eye[0], 0.55, 0.0])
+    chin = mouth - np.array([0.12, 0.35, 0.1])
+    return (
+        1.0
+        + bump(forehead, 0.3, -0.35)
+        + bump(chin, 0.3, 0.25)
+        + bump(eye, 0.24, 0.5)
+        + bump(mouth, 0.24, 0.6)
+        + bump(nose, 0.22, 0.55)
+    )
 
 
 def flatten_face(surface: Surface) -> tuple[np.ndarray, np.ndarray, float]:
@@ -173,7 +185,11 @@ def flatten_face(surface: Surface) -> tuple[np.ndarray, np.ndarray, float]:
     label = surface.label[real]
     scale[: len(real)][label == "socket"] *= SOCKET_SCALE
     cap = np.flatnonzero(np.isin(label, ["cap_left", "cap_right"]))
-    front = np.abs(p[local[cap]].mean(1) * [1, 0, 0]) + p[local[cap]].mean(1) * [0, 1, 1] - eye[np.argmax(eye[:, 2])]
+    front = (
+        np.abs(p[local[cap]].mean(1) * [1, 0, 0])
+        + p[local[cap]].mean(1) * [0, 1, 1]
+        - eye[np.argmax(eye[:, 2])]
+    )
     scale[cap] *= IRIS_SCALE - 5.5 * np.linalg.norm(front, axis=1)
     weight[: len(real)][label != "face"] = HIDDEN_WEIGHT
     weight[cap] = 1.0
@@ -182,7 +198,11 @@ def flatten_face(surface: Surface) -> tuple[np.ndarray, np.ndarray, float]:
     rest = flat.flat_rest(p, local[: len(real)], np.ones(len(real)))
     ends = np.cumsum([len(real), 2 * len(gutter), 2 * len(slit)])
     rest = np.concatenate(
-        [rest, virtual_rest(p, local[ends[0] : ends[1]], GUTTER_DM), virtual_rest(p, local[ends[1] :], SLIT_DM)]
+        [
+            rest,
+            virtual_rest(p, local[ends[0] : ends[1]], GUTTER_DM),
+            virtual_rest(p, local[ends[1] :], SLIT_DM),
+        ]
     )
     rest *= scale[:, None, None]
     area = np.abs(np.linalg.det(np.stack([rest[:, 1] - rest[:, 0], rest[:, 2] - rest[:, 0]], 1))) / 2

@@ -1,7 +1,7 @@
-"""Flip-free flattening of disc-shaped patches: Tutte start, then scaled symmetric Dirichlet energy (SLIM steps).
+"""Flip-free flattening of disc-shaped patches: Tutte start, then SLIM steps on a symmetric Dirichlet energy.
 
-A convex border and positive weights make the start injective (Tutte 1963, Floater 2003); every later step ends before the
-first triangle would flip (Rabinovich et al., Scalable Locally Injective Mappings, 2017), so injectivity stays.
+A convex border and positive weights make the start injective (Tutte 1963, Floater 2003); every later step
+ends before the first triangle would flip (Rabinovich et al., Scalable Locally Injective Mappings, 2017).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def border_loops(directed_edges: np.ndarray) -> list[np.ndarray]:
 
 
 def superellipse(fractions: np.ndarray, half_width: float, half_height: float, exponent: float) -> np.ndarray:
-    """Points at fractions of the perimeter, counter-clockwise from the top centre, around the origin (y up)."""
+    """Points at fractions of the perimeter, counter-clockwise from the top centre, around the origin (y
+    up)."""
     angle = np.linspace(0, 2 * np.pi, 40001) + np.pi / 2
     c, s = np.cos(angle), np.sin(angle)
     radius = (np.abs(c / half_width) ** exponent + np.abs(s / half_height) ** exponent) ** (-1 / exponent)
@@ -91,7 +92,9 @@ def signed_areas(uv: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return 0.5 * (ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0])
 
 
-def _gradient_operator(triangles: np.ndarray, rest: np.ndarray, count: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+def _gradient_operator(
+    triangles: np.ndarray, rest: np.ndarray, count: int
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Sparse d/dx and d/dy of a per-vertex function over the rest triangles."""
     inverse = np.linalg.inv(np.stack([rest[:, 1] - rest[:, 0], rest[:, 2] - rest[:, 0]], 1))
     index = np.repeat(np.arange(len(triangles)), 3)
@@ -129,7 +132,12 @@ def _largest_step(uv: np.ndarray, step: np.ndarray, triangles: np.ndarray) -> fl
 
 
 def relax(
-    uv: np.ndarray, triangles: np.ndarray, rest: np.ndarray, fixed: np.ndarray, weight: np.ndarray, iterations: int
+    uv: np.ndarray,
+    triangles: np.ndarray,
+    rest: np.ndarray,
+    fixed: np.ndarray,
+    weight: np.ndarray,
+    iterations: int,
 ) -> np.ndarray:
     """SLIM iterations on the symmetric Dirichlet energy; ``fixed`` vertices stay."""
     count = len(uv)

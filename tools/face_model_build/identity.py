@@ -1,4 +1,5 @@
-"""Identity: random MakeHuman people, alignment, and a PCA whose components are mirror-symmetric or mirror-odd."""
+"""Identity: random MakeHuman people, alignment, and a PCA whose components are mirror-symmetric or
+mirror-odd."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from scipy.sparse.linalg import eigsh
 
 RACES = ("african", "asian", "caucasian")
 OPPOSITES = (
-    ("incr", "decr"), ("up", "down"), ("out", "in"), ("forward", "backward"), ("convex", "concave"), ("long", "short"),
+    ("incr", "decr"), ("up", "down"), ("out", "in"), ("forward", "backward"), ("convex", "concave"),
+    ("long", "short"),
 )  # fmt: skip
 
 
@@ -31,7 +33,7 @@ class TargetSpace:
 def pair_targets(targets: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
     """Join opposite targets (``-incr``/``-decr`` ...) into signed axes."""
     names, axes, used = [], [], set()
-    for name in targets:
+    for name, offsets in targets.items():
         if name in used:
             continue
         stem, _, last = name.rpartition("-")
@@ -39,7 +41,7 @@ def pair_targets(targets: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]
         negative = targets.get(partner) if partner else None
         used.update({name, partner})
         names.append(stem if negative is not None else name)
-        axes.append(np.stack([targets[name], np.zeros_like(targets[name]) if negative is None else negative]))
+        axes.append(np.stack([offsets, np.zeros_like(offsets) if negative is None else negative]))
     return np.array(axes), names
 
 

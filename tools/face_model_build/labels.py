@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from face_model_build.regions import face_border_path, inside_loop
 from face_model_build.topology import ControlMesh
 
@@ -11,7 +12,8 @@ EAR_SHARE = 0.9
 
 
 def label_quads(mesh: ControlMesh, mean_dm: np.ndarray, ear_motion: np.ndarray) -> np.ndarray:
-    """Strings per control quad: face, rest, ear, socket, cap_left, cap_right, eye_back, mouth, gum_upper ... tooth_0 ...
+    """Strings per control quad: face, rest, ear, socket, cap_left, cap_right, eye_back, mouth, gum_upper
+    ... tooth_0 ...
 
     Args:
         mesh: The control mesh.

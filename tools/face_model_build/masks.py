@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image, ImageDraw
+
 from face_model_build.atlas import Atlas
 from face_model_build.depth_buffer import orthographic, rasterize_pixels
 from face_model_build.landmarks import Embedding
-from PIL import Image, ImageDraw
 
 SIZE, OVERSAMPLING = 256, 8
 OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
@@ -20,7 +21,9 @@ def _fill_polygon(points_uv: np.ndarray) -> np.ndarray:
     """Coverage in [0, 1] of a polygon in atlas coordinates."""
     side = SIZE * OVERSAMPLING
     picture = Image.new("L", (side, side))
-    ImageDraw.Draw(picture).polygon([(float(u) * side - 0.5, float(v) * side - 0.5) for u, v in points_uv], fill=255)
+    ImageDraw.Draw(picture).polygon(
+        [(float(u) * side - 0.5, float(v) * side - 0.5) for u, v in points_uv], fill=255
+    )
     return _shrink(np.asarray(picture) / 255.0)
 
 
@@ -56,7 +59,11 @@ def _openness(vertices: np.ndarray, triangles: np.ndarray, centre: np.ndarray) -
 
 
 def build_masks(
-    vertices: np.ndarray, triangles: np.ndarray, label: np.ndarray, part: np.ndarray, atlas: Atlas, dense: Embedding
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    label: np.ndarray,
+    atlas: Atlas,
+    dense: Embedding,
 ) -> dict[str, np.ndarray]:
     """The region masks by name; definitions in ``docs/face_model.md``."""
     corner_uv = atlas.uvs[atlas.uv_faces]
@@ -65,7 +72,9 @@ def build_masks(
     filled = _coverage(atlas, face)
     outline = _fill_holes(filled > 0.0)
     whole = np.where(filled > 0, filled, outline.astype(float))
-    whole = np.where(_fill_holes(filled >= 1 - 1e-9) & (filled < 1), np.maximum(filled, _interior(filled)), whole)
+    whole = np.where(
+        _fill_holes(filled >= 1 - 1e-9) & (filled < 1), np.maximum(filled, _interior(filled)), whole
+    )
     eyes = np.clip(whole - filled, 0, 1) * (_near_eyes(corner_uv, label))
     lips = _blur(_fill_polygon(marks_uv[list(OUTER_LIPS)]), LIP_BLUR) * whole
     brow = _fill_polygon(marks_uv[list(RIGHT_BROW)])

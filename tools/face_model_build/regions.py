@@ -25,7 +25,8 @@ def _distance_to_border(points_zy: np.ndarray) -> np.ndarray:
 def face_border_path(quads: np.ndarray, points_dm: np.ndarray) -> list[int]:
     """Edge path on the left half from the forehead's to the throat's midline near the wanted border.
 
-    Shortest path over directed edges; leaving a vertex other than straight on costs extra, so that the path follows
+    Shortest path over directed edges; leaving a vertex other than straight on costs extra, so that the
+    path follows
     edge loops and the border is smooth.
     """
     neighbours: dict[int, set[int]] = {}
@@ -73,7 +74,6 @@ def face_border_path(quads: np.ndarray, points_dm: np.ndarray) -> list[int]:
                 previous_cost[key] = new
                 heapq.heappush(queue, (new, nxt, vertex))
     raise ValueError("no path around the face")
-
 
 
 def inside_loop(quads: np.ndarray, loop_edges: set[tuple[int, int]], seed_quad: int) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import shortest_path
 
-# Mesiodistal crown widths (mm), centre line outwards: incisors, canine, premolars, first molar (Wheeler's Dental Anatomy).
+# Mesiodistal crown widths (mm), centre line outwards: incisors, canine, premolars, first molar
+# (Wheeler's Dental Anatomy).
 UPPER_WIDTHS_MM = (8.5, 6.5, 7.5, 7.0, 7.0, 10.0)
 LOWER_WIDTHS_MM = (5.0, 5.5, 7.0, 7.0, 7.0, 11.0)
 COLUMNS, ROWS = 17, 4
@@ -36,7 +37,8 @@ class TeethRow:
 
 
 def _strip_grid(quads: np.ndarray, mean_dm: np.ndarray) -> np.ndarray:
-    """(17, 4) vertex grid of a helper strip: columns right to left (growing x), rows gum, middle, edge, inner."""
+    """(17, 4) vertex grid of a helper strip: columns right to left (growing x), rows gum, middle, edge,
+    inner."""
     ids, local = np.unique(quads, return_inverse=True)
     local = local.reshape(quads.shape)
     edges = np.concatenate([local[:, [k, (k + 1) % 4]] for k in range(4)])
@@ -56,7 +58,8 @@ def _strip_grid(quads: np.ndarray, mean_dm: np.ndarray) -> np.ndarray:
 
 
 class _Surface:
-    """Points of the left half of a strip as sparse weights: s = arc length in dm from the centre line, t = gum to edge."""
+    """Points of the left half of a strip as sparse weights: s = arc length in dm from the centre line, t
+    = gum to edge."""
 
     def __init__(self, grid: np.ndarray, mean_dm: np.ndarray) -> None:
         self.grid, self.mean = grid, mean_dm
@@ -75,7 +78,10 @@ class _Surface:
     def inward(self, s: float) -> np.ndarray:
         """Unit direction from the tooth's front into the mouth, horizontal."""
         step = 0.02
-        a, b = (sum(w * self.mean[v] for v, w in self.weights(max(x, 0.0), 0.5).items()) for x in (s - step, s + step))
+        a, b = (
+            sum(w * self.mean[v] for v, w in self.weights(max(x, 0.0), 0.5).items())
+            for x in (s - step, s + step)
+        )
         tangent = b - a
         if s < step:
             tangent = np.array([1.0, 0, 0])
@@ -84,7 +90,8 @@ class _Surface:
 
 
 def _block(columns: int, rows: int) -> tuple[list[tuple[int, int, int]], list[list[int]]]:
-    """Surface of a (columns x rows x 1) box, open at row 0: grid points (column, row, depth) and outward quads."""
+    """Surface of a (columns x rows x 1) box, open at row 0: grid points (column, row, depth) and outward
+    quads."""
     points = [(i, j, k) for k in (0, 1) for j in range(rows + 1) for i in range(columns + 1)]
     index = {p: n for n, p in enumerate(points)}
     quads = []
@@ -92,11 +99,15 @@ def _block(columns: int, rows: int) -> tuple[list[tuple[int, int, int]], list[li
         for i in range(columns):
             quads.append([index[i, j, 0], index[i + 1, j, 0], index[i + 1, j + 1, 0], index[i, j + 1, 0]])
             quads.append([index[i, j, 1], index[i, j + 1, 1], index[i + 1, j + 1, 1], index[i + 1, j, 1]])
-    for i in range(columns):
-        quads.append([index[i, rows, 0], index[i + 1, rows, 0], index[i + 1, rows, 1], index[i, rows, 1]])
+    quads += [
+        [index[i, rows, 0], index[i + 1, rows, 0], index[i + 1, rows, 1], index[i, rows, 1]]
+        for i in range(columns)
+    ]
     for j in range(rows):
         quads.append([index[0, j, 1], index[0, j, 0], index[0, j + 1, 0], index[0, j + 1, 1]])
-        quads.append([index[columns, j, 0], index[columns, j, 1], index[columns, j + 1, 1], index[columns, j + 1, 0]])
+        quads.append(
+            [index[columns, j, 0], index[columns, j, 1], index[columns, j + 1, 1], index[columns, j + 1, 0]]
+        )
     return points, quads
 
 
@@ -111,7 +122,8 @@ def tooth_row(quads: np.ndarray, mean_dm: np.ndarray, *, upper: bool) -> TeethRo
     offsets: list[np.ndarray] = []
     faces: list[list[int]] = []
     tooth: list[int] = []
-    # model +X is the viewer's right for a face that looks at the viewer: columns run right, rows must run up for
+    # model +X is the viewer's right for a face that looks at the viewer: columns run right, rows must
+    # run up for
     # the front to be counter-clockwise; t runs gum to edge, i.e. down for the upper jaw.
     flip = upper
     up = np.array([0.0, 1.0 if upper else -1.0, 0.0])
@@ -137,15 +149,21 @@ def tooth_row(quads: np.ndarray, mean_dm: np.ndarray, *, upper: bool) -> TeethRo
     for i, j, k in points:
         s = surface.arc[-1] * 0.985 * i / num_gum
         rows.append(surface.weights(s, (0.0, 0.44)[j]))
-        offsets.append(surface.inward(s) * (0.03 * min(2 * i / num_gum, 1) + ((-0.022, -0.012)[j] if k == 0 else (0.12, 0.085)[j])) + (up * 0.02 if j == 0 else 0))
+        offsets.append(
+            surface.inward(s)
+            * (0.03 * min(2 * i / num_gum, 1) + ((-0.022, -0.012)[j] if k == 0 else (0.12, 0.085)[j]))
+            + (up * 0.02 if j == 0 else 0)
+        )
     block = [face for face in block if not all(points[v][0] == 0 for v in face)]
     faces += [[first + v for v in (face[::-1] if flip else face)] for face in block]
     tooth += [-1] * len(block)
     on_plane = np.array([False] * first + [p[0] == 0 for p in points])
-    return _mirror_half(rows, np.array(offsets), np.array(faces), np.array(tooth), on_plane, grid, len(mean_dm))
+    return _mirror_half(
+        rows, np.array(offsets), np.array(faces), np.array(tooth), on_plane, grid, len(mean_dm)
+    )
 
 
-def _mirror_half(rows, offsets, faces, tooth, on_plane, grid, num_base) -> TeethRow:  # noqa: ANN001, PLR0913
+def _mirror_half(rows, offsets, faces, tooth, on_plane, grid, num_base) -> TeethRow:  # noqa: ANN001
     base_mirror = dict(zip(grid.ravel().tolist(), grid[::-1].ravel().tolist(), strict=True))
     count = len(rows)
     other = np.where(on_plane, np.arange(count), count + np.cumsum(~on_plane) - 1)
@@ -154,11 +172,16 @@ def _mirror_half(rows, offsets, faces, tooth, on_plane, grid, num_base) -> Teeth
     mirror[:count] = other
     mirror[other] = np.arange(count)
     all_rows = list(rows) + [
-        {base_mirror[v]: w for v, w in row.items()} for row, plane in zip(rows, on_plane, strict=True) if not plane
+        {base_mirror[v]: w for v, w in row.items()}
+        for row, plane in zip(rows, on_plane, strict=True)
+        if not plane
     ]
     entries = [(r, v, w) for r, row in enumerate(all_rows) for v, w in row.items()]
     weights = sp.csr_matrix(
-        (np.array([e[2] for e in entries]), (np.array([e[0] for e in entries]), np.array([e[1] for e in entries]))),
+        (
+            np.array([e[2] for e in entries]),
+            (np.array([e[0] for e in entries]), np.array([e[1] for e in entries])),
+        ),
         shape=(total, num_base),
     )
     offsets = np.where(on_plane[:, None], offsets * [0.0, 1, 1], offsets)

@@ -22,7 +22,8 @@ class ControlMesh:
     Attributes:
         quads: (Q, 4) control vertex indices, counter-clockwise from outside.
         quad_part: (Q,) index into ``PART_NAMES``.
-        quad_island: (Q,) where a quad of the body lies: 0 outer head, 1 inner mouth, 2 neck, 3 eye socket; -1 other parts.
+        quad_island: (Q,) where a quad of the body lies: 0 outer head, 1 inner mouth, 2 neck, 3 eye
+            socket; -1 other parts.
         quad_tooth: (Q,) number of the tooth in its jaw's half, -1 elsewhere.
         mirror: (Nc,) involution.
         from_base: (Nc, V_base) sparse weights: offsets of the base mesh to offsets here.
@@ -71,7 +72,8 @@ def _grow(quads: np.ndarray, seed: np.ndarray, rings: int, num_vertices: int) ->
 def build_control_mesh(base: BaseMesh, mean_dm: np.ndarray, base_mirror: np.ndarray) -> ControlMesh:
     """Head with ears and neck, two eyeballs, inner mouth, tongue, two rows of teeth.
 
-    The eye sockets are cut two rings behind the lid margin (the rest is never seen), the neck along a plane that
+    The eye sockets are cut two rings behind the lid margin (the rest is never seen), the neck along a
+    plane that
     falls towards the throat.
     """
     body, body_uv = base.quads["body"], base.uv_quads["body"]
@@ -110,7 +112,9 @@ def build_control_mesh(base: BaseMesh, mean_dm: np.ndarray, base_mirror: np.ndar
     compact = np.full(len(mean_dm), -1)
     compact[used] = np.arange(len(used))
     quads, mirror = compact[quads], compact[base_mirror[used]]
-    weights = sp.csr_matrix((np.ones(len(used)), (np.arange(len(used)), used)), shape=(len(used), len(mean_dm)))
+    weights = sp.csr_matrix(
+        (np.ones(len(used)), (np.arange(len(used)), used)), shape=(len(used), len(mean_dm))
+    )
     weights = _smooth_neck_ring(quads, len(used)) @ weights
     offset = np.zeros((len(used), 3))
     tooth = np.full(len(quads), -1)
@@ -165,7 +169,8 @@ class Subdivision:
 def catmull_clark(quads: np.ndarray, mirror: np.ndarray) -> Subdivision:
     """Subdivide once; open borders follow the cubic B-spline curve rule.
 
-    Every mesh quad (v, e, f, e') is meant to be split along v-f, which is the same on both sides of the mirror.
+    Every mesh quad (v, e, f, e') is meant to be split along v-f, which is the same on both sides of the
+    mirror.
     """
     num_vertices, num_quads = len(mirror), len(quads)
     directed = quad_edges(quads)
@@ -181,17 +186,20 @@ def catmull_clark(quads: np.ndarray, mirror: np.ndarray) -> Subdivision:
         shape=(num_edges, num_vertices),
     )
     edge_quad = sp.csr_matrix(
-        (np.ones(4 * num_quads), (edge_of.ravel(), np.repeat(np.arange(num_quads), 4))), shape=(num_edges, num_quads)
+        (np.ones(4 * num_quads), (edge_of.ravel(), np.repeat(np.arange(num_quads), 4))),
+        shape=(num_edges, num_quads),
     )
     border = count == 1
     inner = sp.diags((~border).astype(float))
     edge_rows = inner @ (0.5 * mid + 0.25 * (edge_quad @ face_rows)) + sp.diags(border.astype(float)) @ mid
 
     edge_vertex = sp.csr_matrix(
-        (np.ones(2 * num_edges), (edges.ravel(), np.repeat(np.arange(num_edges), 2))), shape=(num_vertices, num_edges)
+        (np.ones(2 * num_edges), (edges.ravel(), np.repeat(np.arange(num_edges), 2))),
+        shape=(num_vertices, num_edges),
     )
     vertex_quad = sp.csr_matrix(
-        (np.ones(4 * num_quads), (quads.ravel(), np.repeat(np.arange(num_quads), 4))), shape=(num_vertices, num_quads)
+        (np.ones(4 * num_quads), (quads.ravel(), np.repeat(np.arange(num_quads), 4))),
+        shape=(num_vertices, num_quads),
     )
     valence = np.asarray(edge_vertex.sum(1)).ravel()
     on_border = np.zeros(num_vertices, bool)
@@ -211,7 +219,11 @@ def catmull_clark(quads: np.ndarray, mirror: np.ndarray) -> Subdivision:
     face_point = num_vertices + num_edges + np.arange(num_quads)
     edge_point = num_vertices + edge_of
     children = np.stack(
-        [np.stack([quads[:, k], edge_point[:, k], face_point, edge_point[:, (k + 3) % 4]], 1) for k in range(4)], 1
+        [
+            np.stack([quads[:, k], edge_point[:, k], face_point, edge_point[:, (k + 3) % 4]], 1)
+            for k in range(4)
+        ],
+        1,
     ).reshape(-1, 4)
 
     lookup = {tuple(e): i for i, e in enumerate(edges.tolist())}

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from facelume.errors import AssetError
+from facelume.face_model.albedo import load_albedo_basis
 from facelume.face_model.model import FaceModel, LinearShape, Symmetry
 from facelume.types import LandmarkEmbedding, Topology
-
-if TYPE_CHECKING:
-    from facelume.face_model.albedo import AlbedoBasis
 
 ASSET_FOLDER = Path(__file__).parent / "assets"
 GEOMETRY_FILE = "open_face_model.npz"
@@ -35,26 +33,31 @@ def load_open_face_model() -> FaceModel:
 
 
 def read_open_face_model(folder: Path) -> FaceModel:
-    """Read ``open_face_model.npz`` and ``open_albedo_basis.npz`` of a folder; see :func:`load_open_face_model`."""
+    """Read the two asset files of a folder; see :func:`load_open_face_model`."""
     geometry = folder / GEOMETRY_FILE
     digest = hashlib.sha256()
-    if not geometry.is_file():
-        raise AssetError(f"face model asset {geometry} is missing: reinstall facelume or run tools/build_face_model.py")
     for path in (geometry, folder / ALBEDO_FILE):
-        if path.is_file():
-            digest.update(path.read_bytes())
+        if not path.is_file():
+            raise AssetError(
+                f"face model asset {path} is missing: reinstall facelume or see docs/face_model.md"
+            )
+        digest.update(path.read_bytes())
     try:
         with np.load(geometry, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise AssetError(f"face model asset {geometry} is damaged ({error}): reinstall facelume") from error
     version = int(arrays.get("format_version", -1))
     if version != FORMAT_VERSION:
-        raise AssetError(f"face model asset {geometry} has format {version}, this facelume reads {FORMAT_VERSION}")
+        raise AssetError(
+            f"face model asset {geometry} has format {version}, not {FORMAT_VERSION}: reinstall facelume"
+        )
     try:
         return _from_arrays(arrays, digest.hexdigest(), folder)
     except KeyError as error:
-        raise AssetError(f"face model asset {geometry} lacks {error}: rebuild it with tools/build_face_model.py") from error
+        raise AssetError(
+            f"face model asset {geometry} lacks {error}: rebuild it with tools/build_face_model.py"
+        ) from error
 
 
 def _from_arrays(arrays: dict[str, np.ndarray], sha256: str, folder: Path) -> FaceModel:
@@ -100,16 +103,8 @@ def _from_arrays(arrays: dict[str, np.ndarray], sha256: str, folder: Path) -> Fa
             for key, value in arrays.items()
             if key.startswith("uv_mask_")
         },
-        albedo=_read_albedo(folder / ALBEDO_FILE),
+        albedo=load_albedo_basis(folder / ALBEDO_FILE),
     )
-
-
-def _read_albedo(path: Path) -> AlbedoBasis | None:
-    if not path.is_file():
-        return None
-    from facelume.face_model.albedo import load_albedo_basis
-
-    return load_albedo_basis(path)
 
 
 def atlas_id_of(uvs: np.ndarray, uv_faces: np.ndarray) -> str:
