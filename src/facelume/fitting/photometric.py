@@ -42,7 +42,7 @@ class PhotometricConfig:
     """
 
     num_steps: int = 10
-    exposure: float = 1.1
+    exposure: float = 0.75
     exposure_sigma: float = 0.2
     exposure_hue_sigma: float = 0.07
     ambient_share: float = 0.8
