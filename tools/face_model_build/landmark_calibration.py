@@ -13,7 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from face_model_build.albedo_samples import is_validation_person
-from face_model_build.landmarks import IBUG68_FROM_478, closest_on_triangles
+from face_model_build.landmarks import (
+    IBUG68_FROM_478,
+    allowed_triangles,
+    closest_on_triangles,
+    symmetric_embedding,
+)
 from face_model_build.masks import BROW_BLUR, RIGHT_BROW, _blur, _fill_polygon
 
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, transform_points
@@ -62,11 +67,18 @@ def moved(model: FaceModel, offset: np.ndarray, mirror: np.ndarray) -> FaceModel
     target = (corners * old.bary_coords.numpy()[..., None]).sum(1) + offset
     centres = vertices[faces].mean(1)
     face_index, bary = old.face_index.numpy().copy(), old.bary_coords.numpy().copy()
+    opened = torch.zeros(model.num_expression)
+    opened[model.expression_names.index("jawOpen")] = 1.0
+    jaw = (model.shape(torch.zeros(model.num_identity), opened) - model.mean_shape).norm(dim=-1).numpy()
+    allowed = allowed_triangles(faces, part, jaw)
     for i, point in enumerate(target):
         near = (np.linalg.norm(centres - point, axis=1) < SEARCH_RADIUS_M) & (part == part[face_index[i]])
+        near &= allowed[i]
         near = np.flatnonzero(near)
         found, weights = closest_on_triangles(point[None], vertices[faces[near]])
         face_index[i], bary[i] = near[int(np.ravel(found)[0])], np.ravel(weights)[:3]
+    partners = topology.mirror_vertices.numpy()
+    face_index, bary = symmetric_embedding(face_index, bary, faces, partners, mirror)
     embedding = LandmarkEmbedding(torch.from_numpy(face_index), torch.from_numpy(bary.astype(np.float32)))
     return replace(model, landmarks478=embedding)
 
