@@ -23,7 +23,7 @@ class Train:
     """Run file (JSON); unknown names in it are refused."""
 
     def run(self) -> int:
-        """Trains; prints the folder of weights (for FACELUME_WEIGHTS), or the trained state's file."""
+        """Trains; prints the folder of weights to use by FACELUME_WEIGHTS."""
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
         runners = {"locator": _train_locator, "prior": _train_prior, "refiner": _train_refiner}
         say(str(runners[self.network](self.config)))
@@ -61,11 +61,26 @@ def _train_prior(path: Path) -> Path:
 
 
 def _train_refiner(path: Path) -> Path:
+    from safetensors.torch import load_file
+
     from facelume.face_model.sources import load_face_model
+    from facelume.networks.refiner import Refiner
     from facelume.training.refiner import train
     from facelume.training.refiner_config import read_config
+    from facelume.training.refiner_export import export_weights
     from facelume.training.refiner_prepare import prepare_all
 
     config, model = read_config(path), load_face_model("open")
     prepare_all(config, model)
-    return train(config, model)
+    refiner = Refiner(config.network)
+    refiner.load_state_dict(load_file(train(config, model)))
+    folder = config.output / "weights"
+    export_weights(
+        refiner,
+        f"refiner-{config.output.name}",
+        {},
+        model,
+        has_photos=config.data.photos is not None,
+        folder=folder,
+    )
+    return folder
