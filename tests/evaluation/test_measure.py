@@ -8,8 +8,8 @@ from facelume.evaluation.references import AlbedoTruth
 
 
 def test_box_overlap_by_hand() -> None:
-    assert box_overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(2 / 6)
-    assert box_overlap((0, 0, 1, 1), (2, 2, 3, 3)) == 0
+    assert box_overlap((0.0, 0.0, 2.0, 2.0), (1.0, 0.0, 3.0, 2.0)) == pytest.approx(2 / 6)
+    assert box_overlap((0.0, 0.0, 1.0, 1.0), (2.0, 2.0, 3.0, 3.0)) == 0
 
 
 def test_truth_moves_with_the_crop() -> None:

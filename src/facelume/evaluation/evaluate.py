@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from facelume.errors import FacelumeError, NoFaceError, UsageError
 from facelume.evaluation.measure import FOUND_IOU, measure_result
 from facelume.evaluation.references import PhotoReference, read_references
-from facelume.pipeline import Reconstructor
+from facelume.metrics import ImageFidelity, image_fidelity
+from facelume.pipeline import Reconstruction, Reconstructor
+from facelume.reflectance import srgb_from_linear
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,29 @@ def _evaluate_photo(reference: PhotoReference, out: Path, reconstructor: Reconst
     row["seconds"] = time.perf_counter() - started
     face.save(folder, meshes=False)
     row |= measure_result(folder, reference)
+    row["detail_light_64"] = asdict(smooth_light_fidelity(face))
     row["found"] = bool(row.get("box_iou", 1.0) >= FOUND_IOU)
     return row
 
 
-def _statistics(values: Sequence[float]) -> dict[str, float]:
+def smooth_light_fidelity(face: Reconstruction, size: int = 64) -> ImageFidelity:
+    """Fidelity of the detailed rendering with its light low-passed: what the light map hides is lost here.
+
+    Args:
+        face: A finished reconstruction.
+        size: Texels along an edge to which the light map is averaged before it is enlarged again.
+    """
+    light = torch.from_numpy(face.illumination).flatten(2).permute(2, 0, 1)[None]
+    edge = light.shape[-1]
+    small = functional.interpolate(light, size=(size, size), mode="area")
+    smooth = functional.interpolate(small, size=(edge, edge), mode="bilinear", align_corners=False)
+    array = np.ascontiguousarray(smooth[0].permute(1, 2, 0).unflatten(-1, (9, 3)).numpy())
+    rendering = srgb_from_linear(torch.from_numpy(face.render(array))).numpy()
+    photo = face.photo.input_crop.astype(np.float32) / 255.0
+    return image_fidelity(rendering, photo, face.face_mask)
+
+
+def _statistics(values: Sequence[float]) -> dict[str, float | int]:
     finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
     if finite.size == 0:
         return {"count": 0}
