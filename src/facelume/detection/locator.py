@@ -20,7 +20,7 @@ from facelume.weights import build_and_load
 _PADDING_PX = 16
 _MIN_LEVEL_PX = 32
 _MIN_TOP_PX = 64
-_FIRST_PASS_PX = 640
+_FIRST_PASS_PX = 960
 _MIN_FACE_PX, _MAX_FACE_PX = 9.0, 110.0
 
 
@@ -42,7 +42,7 @@ class Candidates:
 class NetworkLocator:
     """Finds faces of about 11 px and more, also where a face fills the picture or exceeds it.
 
-    The photo is searched at long sides of 640 px (or its own, if smaller), 320, 160, ... down to 32..64 px.
+    The photo is searched at long sides of 960 px (or its own, if smaller), 480, 240, ... down to 32..64 px.
     Finer levels, up to ``finest_px``, follow only if nothing was found, or always with ``exhaustive``.
 
     Args:

@@ -50,6 +50,7 @@ class LocatorTrainingConfig:
         num_scenes: Length of the training.
         learning_rate: Peak rate of AdamW; a warm-up of 2 % of the steps, then a cosine down to 1 % of it.
         weight_decay: Of AdamW.
+        threshold: Working threshold on the calibrated score of the released network.
         seed: Of everything random.
         num_threads: CPU threads.
         checkpoint_every_s: Seconds between checkpoints.
@@ -70,6 +71,7 @@ class LocatorTrainingConfig:
     num_scenes: int = 120_000
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
+    threshold: float = 0.75
     seed: int = 0
     num_threads: int = 1
     checkpoint_every_s: float = 60.0

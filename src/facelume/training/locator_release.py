@@ -23,7 +23,7 @@ from facelume.training.locator_evaluation import (
 from facelume.training.locator_scenes import Scene, SceneComposer
 from facelume.weights import WeightRecord, save_weights
 
-CALIBRATION_SCENES = 1500
+CALIBRATION_SCENES = 600
 """Scenes on which the score is calibrated."""
 _INPUT = (
     "sRGB in [0, 1], (b, 3, H, W), H and W multiples of 8; faces of 11 to 92 px (root of width x height of "
@@ -73,7 +73,8 @@ def calibrated(network: LocatorNetwork, config: LocatorTrainingConfig, num_scene
     rng = np.random.default_rng((config.seed, 2**32))
     composer = SceneComposer(photos, backgrounds, side_px=2 * config.side_px, rng=rng)
     logits, is_face = label_detections(network, [composer.draw() for _ in range(num_scenes)])
-    return with_config(network, calibrate(network.config, logits, is_face))
+    scored = calibrate(network.config, logits, is_face)
+    return with_config(network, replace(scored, threshold=config.threshold))
 
 
 def label_detections(
