@@ -91,17 +91,18 @@ def align_face(
         NoFaceError: What was located does not look like a face.
     """
     crop = _guess_crop(detection)
-    landmarks_px, _ = _read_landmarks(photo_srgb, crop, network)
+    landmarks_px, prior = _read_landmarks(photo_srgb, crop, network)
     crop, landmarks_px = _level_crop(crop, landmarks_px)
-    landmarks_px, _ = _read_landmarks(photo_srgb, crop, network)
-    crop, landmarks_px = _level_crop(crop, landmarks_px)
+    on_stage("prior")
+    fit = _fit(landmarks_px, prior, basis, with_coefficients=False)
+    crop = _crop_around_mesh(crop, fit)
+    on_stage("fit")
     landmarks_px, prior = _read_landmarks(photo_srgb, crop, network)
     on_stage("prior")
     fit = _fit(landmarks_px, prior, basis, with_coefficients=with_coefficients)
     for _ in range(_NUM_CROP_UPDATES):
         # The contract measures the mesh, not the network's points; this settles within hundredths of a pixel.
-        mesh_px = fit.landmarks_px[0].numpy(force=True).astype(np.float64)
-        crop, landmarks_px = _recrop(crop, landmarks_px, _crop_around(crop.to_photo(mesh_px)))
+        crop, landmarks_px = _recrop(crop, landmarks_px, _crop_around_mesh(crop, fit))
         fit = _fit(landmarks_px, prior, basis, with_coefficients=with_coefficients)
     on_stage("fit")
     aligned = AlignedFace(
@@ -141,6 +142,11 @@ def _crop_around(landmarks_photo_px: Float[np.ndarray, "478 2"]) -> CropTransfor
     right = landmarks_photo_px[list(_RIGHT_EYE)].mean(axis=0)
     left = landmarks_photo_px[list(_LEFT_EYE)].mean(axis=0)
     return crop_from_landmarks(landmarks_photo_px, math.atan2(left[1] - right[1], left[0] - right[0]))
+
+
+def _crop_around_mesh(crop: CropTransform, fit: FitResult) -> CropTransform:
+    mesh_px = fit.landmarks_px[0].numpy(force=True).astype(np.float64)
+    return _crop_around(crop.to_photo(mesh_px))
 
 
 def _recrop(
