@@ -58,7 +58,7 @@ class NetworkLocator:
         *,
         threshold: float | None = None,
         exhaustive: bool = False,
-        finest_px: int = 2560,
+        finest_px: int = 1920,
     ) -> None:
         self._network = network.eval()
         self._threshold = network.config.threshold if threshold is None else threshold
