@@ -28,12 +28,25 @@ MASK_COLOURS = {
     "nostrils": (60, 30, 30), "ears": (200, 150, 90), "neck": (150, 190, 140), "scalp": (150, 140, 180),
 }  # fmt: skip
 SHOWN_EXPRESSIONS = (
-    "jawOpen", "mouthSmileLeft mouthSmileRight", "mouthFrownLeft mouthFrownRight", "mouthPucker", "mouthFunnel",
-    "mouthLeft", "mouthUpperUpLeft mouthUpperUpRight mouthLowerDownLeft mouthLowerDownRight", "cheekPuff",
-    "browInnerUp", "browDownLeft browDownRight", "eyeBlinkLeft", "eyeWideLeft eyeWideRight",
-    "eyeLookOutLeft eyeLookInRight", "noseSneerLeft noseSneerRight", "jawOpen tongueOut",
-    "mouthPressLeft mouthPressRight", "mouthLeft browOuterUpLeft", "mouthRollLower mouthRollUpper",
-)  # fmt: skip
+    "jawOpen",
+    "mouthSmileLeft mouthSmileRight",
+    "mouthFrownLeft mouthFrownRight",
+    "mouthPucker",
+    "mouthFunnel",
+    "mouthLeft",
+    "mouthUpperUpLeft mouthUpperUpRight mouthLowerDownLeft mouthLowerDownRight",
+    "cheekPuff",
+    "browInnerUp",
+    "browDownLeft browDownRight",
+    "eyeBlinkLeft",
+    "eyeWideLeft eyeWideRight",
+    "eyeLookOutLeft eyeLookInRight",
+    "noseSneerLeft noseSneerRight",
+    "jawOpen tongueOut",
+    "mouthPressLeft mouthPressRight",
+    "mouthLeft browOuterUpLeft",
+    "mouthRollLower mouthRollUpper",
+)
 
 
 class Artist:
@@ -58,9 +71,15 @@ class Artist:
         return self.model.shape(coefficients, strength).double().numpy()
 
     def draw(
-        self, vertices: np.ndarray, *, yaw_deg: float = 0, size: int = 240, px_per_m: float = 1000, y: float = -0.02,
+        self,
+        vertices: np.ndarray,
+        *,
+        yaw_deg: float = 0,
+        size: int = 240,
+        px_per_m: float = 1000,
+        y: float = -0.02,
         texture: np.ndarray | None = None,
-    ) -> Image.Image:  # fmt: skip
+    ) -> Image.Image:
         """Shaded head; ``texture`` (S, S, 3) in [0, 1] replaces the part colours."""
         points = orthographic(
             vertices, np.radians(yaw_deg), 0, 2 * px_per_m, (size, size), np.array([0, y, 0.0])
