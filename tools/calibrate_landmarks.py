@@ -1,4 +1,4 @@
-"""Second stage of the open face model, after tools/build_face_model.py and before tools/build_albedo_basis.py.
+"""Second stage of the open face model, between build_face_model.py and build_albedo_basis.py.
 
 python tools/calibrate_landmarks.py --london faces/london
 """

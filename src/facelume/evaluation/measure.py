@@ -90,9 +90,7 @@ def _measure_albedo(
 ) -> dict[str, float]:
     """Albedo errors in the crop, with the two references that any method has to beat beside them."""
     albedo = _linear(_read_srgb(folder / "render_albedo.png"))
-    true_albedo, inside = truth_in_crop(
-        truth, np.asarray(result["crop"]["photo_from_crop"]), albedo.shape[0]
-    )
+    true_albedo, inside = truth_in_crop(truth, np.asarray(result["crop"]["photo_from_crop"]), albedo.shape[0])
     rendered = albedo.sum(axis=-1) > 0
     counted = inside & rendered
     mean_colour = np.broadcast_to(true_albedo[counted].mean(axis=0), true_albedo.shape)

@@ -1,4 +1,4 @@
-"""What is measured about a result: image fidelity, landmark error, albedo error. Pure functions on numpy arrays."""
+"""What is measured about a result: fidelity, landmark error, albedo error; pure functions on arrays."""
 
 from facelume.metrics.albedo import scale_free_error, scale_free_gain
 from facelume.metrics.image import ImageFidelity, image_fidelity

@@ -19,7 +19,7 @@ def landmark_box(points_px: Float[np.ndarray, "L 2"]) -> tuple[float, float, flo
 def normalised_mean_error(
     points_px: Float[np.ndarray, "478 2"], reference_px: Float[np.ndarray, "478 2"]
 ) -> float:
-    """Mean distance over points 0–467 divided by √(width·height) of the reference's box; a fraction, not per cent."""
+    """Mean distance over points 0–467 divided by √(width·height) of the reference's box, as a fraction."""
     left, top, right, bottom = landmark_box(reference_px)
     distance = np.linalg.norm(points_px[:NUM_MESH_POINTS] - reference_px[:NUM_MESH_POINTS], axis=1)
     return float(distance.mean() / np.sqrt((right - left) * (bottom - top)))
