@@ -1,4 +1,4 @@
-"""Albedo samples in the atlas: evenly lit portraits (London set) and CC0 skins, without their common light."""
+"""Albedo samples in the atlas: evenly lit portraits (London set) and CC0 skins, common light taken out."""
 
 from __future__ import annotations
 
