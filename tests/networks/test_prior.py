@@ -4,10 +4,10 @@ import torch
 from facelume.networks.prior import PriorConfig, PriorNetwork, PriorOutput
 
 
-@pytest.fixture(scope="module")
-def network() -> PriorNetwork:
+@pytest.fixture(scope="module", params=[0, 8], ids=["features", "colours"])
+def network(request: pytest.FixtureRequest) -> PriorNetwork:
     torch.manual_seed(0)
-    return PriorNetwork(PriorConfig(input_px=96)).eval()
+    return PriorNetwork(PriorConfig(input_px=96, colour_grid=request.param)).eval()
 
 
 def run(network: PriorNetwork, crop: torch.Tensor) -> PriorOutput:
@@ -55,5 +55,5 @@ def test_batch_members_do_not_mix(network: PriorNetwork):
 
 
 def test_default_network_fits_its_budget_of_seven_megabytes_in_half_precision():
-    num_values = sum(value.numel() for value in PriorNetwork(PriorConfig()).state_dict().values())
+    num_values = sum(value.numel() for value in PriorNetwork(PriorConfig(colour_grid=8)).state_dict().values())
     assert num_values * 2 < 7e6

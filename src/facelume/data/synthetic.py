@@ -21,6 +21,7 @@ from facelume.data.synthetic_head import random_skin
 from facelume.data.synthetic_scene import SyntheticConfig, SyntheticScene, SyntheticScenes
 from facelume.errors import AssetError, UsageError
 from facelume.face_model import FaceModel
+from facelume.face_model.albedo import AlbedoBasis
 from facelume.raster import sample_map
 from facelume.reflectance import srgb_from_linear
 
@@ -111,12 +112,12 @@ class SyntheticFaces:
             albedo_map: Linear albedo instead of a random one of the model (its coefficients are then 0).
 
         Raises:
-            AssetError: The model has no albedo basis and no ``albedo_map`` is given.
+            AssetError: The model has no example skins and no ``albedo_map`` is given.
         """
         coeffs = torch.zeros(self.model.num_albedo)
         if albedo_map is None:
-            if self.model.albedo is None:
-                raise AssetError(f"face model {self.model.name!r} has no albedo basis: give an albedo_map")
+            if not isinstance(self.model.albedo, AlbedoBasis):
+                raise AssetError(f"face model {self.model.name!r} has no example skins: give an albedo_map")
             coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), rng))
             albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
             if self.albedo_detail is not None:
@@ -155,7 +156,7 @@ def write_shard(path: Path, faces: Sequence[SyntheticFace]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, **stack(faces))
+        np.savez(file, allow_pickle=False, **stack(faces))
     partial.replace(path)
 
 

@@ -111,9 +111,9 @@ class LocatorNetwork(nn.Module):
         )
         self.head = nn.Conv2d(config.channels, 1 + 4 + 2 * NUM_POINTS, 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-        with torch.no_grad():
-            self.head.bias[0] = -4.0
+        bias = torch.zeros(self.head.out_channels)
+        bias[0] = -4.0
+        self.head.bias = nn.Parameter(bias)
 
     def forward(self, pictures_srgb: Float[Tensor, "b 3 H W"]) -> LocatorOutput:
         """Predict for every cell.
@@ -157,7 +157,10 @@ def fold_batch_norm(network: LocatorNetwork, config: LocatorConfig) -> LocatorNe
             "cannot fold: the source needs batch_norm=True, the result batch_norm=False, same widths"
         )
     for source, target in zip(sources, targets, strict=True):
-        fused = nn.utils.fuse_conv_bn_eval(source[0].eval(), source[1].eval())
+        convolution, norm = source[0].eval(), source[1].eval()
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        fused = nn.utils.fuse_conv_bn_eval(convolution, norm)
         target[0].load_state_dict(fused.state_dict())
     folded.head.load_state_dict(network.head.state_dict())
     return folded.eval()

@@ -35,6 +35,8 @@ class PriorConfig:
         landmark_hidden: Hidden units of the landmark head.
         coefficient_channels: Channels kept per grid cell for the coefficient head.
         coefficient_hidden: Hidden units of the coefficient head.
+        colour_grid: Side of the grid of mean crop colours that the coefficient head sees besides the features, which
+            know little of absolute colour; 0 for none.
         decoder_channels: Channels of the parsing decoder.
         num_identity: Identity coefficients of the face model.
         num_expression: Expression coefficients of the face model.
@@ -49,6 +51,7 @@ class PriorConfig:
     landmark_hidden: int = 256
     coefficient_channels: int = 32
     coefficient_hidden: int = 192
+    colour_grid: int = 0
     decoder_channels: int = 32
     num_identity: int = 80
     num_expression: int = 52
@@ -106,17 +109,27 @@ class ResidualBlock(nn.Module):
 class GridHead(nn.Module):
     """Pools a feature map into a coarse grid and reads a vector off it with one hidden layer."""
 
-    def __init__(self, in_channels: int, channels: int, grid: int, hidden: int, num_outputs: int) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, grid: int, hidden: int, num_outputs: int, colour_grid: int = 0
+    ) -> None:
         super().__init__()
+        self.colour_grid = colour_grid
         self.reduce = nn.Sequential(nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
         self.pool = nn.AdaptiveAvgPool2d(grid)
         self.hidden = nn.Linear(channels * grid * grid, hidden)
         self.output = nn.Linear(hidden, num_outputs)
+        if colour_grid:
+            self.colour = nn.Linear(3 * colour_grid**2, hidden, bias=False)
 
-    def forward(self, features: Float[Tensor, "b C h w"]) -> Float[Tensor, "b N"]:
+    def forward(
+        self, features: Float[Tensor, "b C h w"], picture: Float[Tensor, "b 3 H W"]
+    ) -> Float[Tensor, "b N"]:
         """Return the raw outputs; the last layer runs in float32 because pixels need more than eight bits."""
         cells = self.pool(F.relu(self.reduce(features))).flatten(1)
-        hidden = F.relu(self.hidden(cells))
+        hidden = self.hidden(cells)
+        if self.colour_grid:
+            hidden = hidden + self.colour(F.adaptive_avg_pool2d(picture, self.colour_grid).flatten(1))
+        hidden = F.relu(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             return F.linear(hidden.float(), self.output.weight.float(), self.output.bias.float())
 
@@ -172,6 +185,7 @@ class PriorNetwork(nn.Module):
             config.head_grid,
             config.coefficient_hidden,
             sum(self.coefficient_sizes),
+            config.colour_grid,
         )
         self.parsing_decoder = ParsingDecoder(widths, config.decoder_channels)
         nn.init.normal_(self.coefficient_head.output.weight, std=1e-3)
@@ -196,17 +210,18 @@ class PriorNetwork(nn.Module):
         side = self.config.input_px
         if crop_srgb.shape[-1] != side or crop_srgb.shape[-2] != side:
             crop_srgb = F.interpolate(crop_srgb, size=(side, side), mode="bilinear", antialias=True)
-        features = self.stem((crop_srgb - 0.5) * 4.0)
+        picture = (crop_srgb - 0.5) * 4.0
+        features = self.stem(picture)
         pyramid = []
         for stage in self.stages:
             features = stage(features)
             pyramid.append(features)
-        landmarks = self.landmark_head(features)
+        landmarks = self.landmark_head(features, picture)
         coordinates = landmarks[:, : 2 * NUM_LANDMARKS].reshape(-1, NUM_LANDMARKS, 2)
         log_sigma = landmarks[:, 2 * NUM_LANDMARKS :].clamp(_MIN_LOG_SIGMA, _MAX_LOG_SIGMA)
-        identity, expression, albedo, light, rotvec, translation = self.coefficient_head(features).split(
-            self.coefficient_sizes, dim=1
-        )
+        identity, expression, albedo, light, rotvec, translation = self.coefficient_head(
+            features, picture
+        ).split(self.coefficient_sizes, dim=1)
         return PriorOutput(
             identity=identity,
             expression=torch.sigmoid(4.0 * expression - 2.0),

@@ -29,7 +29,8 @@ def faceless_windows(record: PhotoRecord) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     mesh = record.landmarks_px[:NUM_MESH_POINTS, :2]
     low, high = mesh.min(axis=0), mesh.max(axis=0)
     margin = 0.15 * (high - low)
-    left, top, right, bottom = *(low - margin).astype(int), *(high + margin).astype(int) + 1
+    left, top = (int(edge) for edge in low - margin)
+    right, bottom = (int(edge) + 1 for edge in high + margin)
     with Image.open(record.path) as file:
         picture = np.asarray(file.convert("RGB"))
     strips = (

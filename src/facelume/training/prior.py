@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from facelume.data.crops import CropCache, build_crop_cache, open_crop_cache
 from facelume.data.photos import load_photo_records, mirror_permutation
@@ -58,7 +59,7 @@ def train(config: PriorTrainingConfig) -> PriorNetwork:
         network.set_mean_landmarks(torch.from_numpy(cache.landmarks_px[is_training, :, :2].mean(axis=0)))
     model = load_open_face_model() if config.has_coefficients else None
     labels = _labels(config, model, cache, network) if model is not None else None
-    network = network.to(memory_format=torch.channels_last)
+    convert_conv2d_weight_memory_format(network, torch.channels_last)
     batches = PriorBatches(config, cache, permutation, labels, model)
     validation = PriorValidation(cache, permutation, config.network.input_px, labels, model)
     average = run_training(network, batches.losses, folder, config.loop, validation.measure)

@@ -118,7 +118,7 @@ def crops_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator)
         rng: Source of the errors.
     """
     count = len(shard["image_srgb"])
-    landmarks = shard["landmarks_px"].astype(np.float32)
+    landmarks: np.ndarray = shard["landmarks_px"].astype(np.float32)
     together = rng.normal(0, 0.6, size=(count, 1, 2))
     together = together + rng.normal(0, 0.012, size=(count, 1, 2)) * (landmarks - 112)
     landmarks = landmarks + together + rng.normal(0, 0.6, size=landmarks.shape)
