@@ -55,5 +55,6 @@ def test_batch_members_do_not_mix(network: PriorNetwork):
 
 
 def test_default_network_fits_its_budget_of_seven_megabytes_in_half_precision():
-    num_values = sum(value.numel() for value in PriorNetwork(PriorConfig(colour_grid=8)).state_dict().values())
+    state = PriorNetwork(PriorConfig(colour_grid=8)).state_dict()
+    num_values = sum(value.numel() for value in state.values())
     assert num_values * 2 < 7e6

@@ -35,7 +35,7 @@ class PriorConfig:
         landmark_hidden: Hidden units of the landmark head.
         coefficient_channels: Channels kept per grid cell for the coefficient head.
         coefficient_hidden: Hidden units of the coefficient head.
-        colour_grid: Side of the grid of mean crop colours that the coefficient head sees besides the features,
+        colour_grid: Side of the grid of mean crop colours that the coefficient head sees beside the features,
             which know little of absolute colour; 0 for none.
         decoder_channels: Channels of the parsing decoder.
         num_identity: Identity coefficients of the face model.
