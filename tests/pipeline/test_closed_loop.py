@@ -29,8 +29,7 @@ def known(request: pytest.FixtureRequest) -> PosedFace:
     return PosedFace(model, identity, expression, pose)
 
 
-@pytest.fixture(scope="module")
-def photo(known: PosedFace) -> np.ndarray:
+def _photograph(known: PosedFace) -> np.ndarray:
     albedo = known.model.albedo_map(torch.zeros(1, known.model.num_albedo), size=512)
     light = light_tensor(light_presets()["left"].sh_radiance.numpy(), known.pose)
     buffers = known.buffers(_SIZE_PX)
@@ -39,11 +38,20 @@ def photo(known: PosedFace) -> np.ndarray:
     return encode_srgb(image[0].permute(1, 2, 0).numpy())
 
 
-def test_known_head_is_recovered(reconstructor: Reconstructor, known: PosedFace, photo: np.ndarray) -> None:
-    face = reconstructor.reconstruct(photo)
+def test_known_head_is_recovered(reconstructor: Reconstructor, known: PosedFace) -> None:
+    face = reconstructor.reconstruct(_photograph(known))
     expected = known.landmarks_crop_px() * (_SIZE_PX / CROP_CAMERA.width_px)
     found = face.landmarks_px["mediapipe478"]
     assert normalised_mean_error(found.astype(np.float32), expected.astype(np.float32)) < 0.035
     turn = face.posed.cam_from_model[:3, :3] @ known.cam_from_model[:3, :3].T
     assert float(torch.rad2deg(rotvec_from_rotation(turn).norm())) < 6
     assert face.metrics["detail"].psnr_db > 25
+    assert not face.warnings
+
+
+def test_a_head_turned_far_away_is_marked(reconstructor: Reconstructor) -> None:
+    model = load_open_face_model()
+    pose = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.01, 1.3])
+    head = PosedFace(model, torch.zeros(model.num_identity), torch.zeros(model.num_expression), pose)
+    face = reconstructor.reconstruct(_photograph(head))
+    assert any("turned by" in warning for warning in face.warnings)

@@ -14,6 +14,7 @@ from torch import Tensor
 from facelume.camera import CROP_FACE_SIZE_PX, CropTransform, crop_from_box, crop_from_landmarks, sample_crop
 from facelume.errors import NoFaceError
 from facelume.fitting import FitResult, FitStart, LandmarkBasis, fit_landmarks
+from facelume.geometry import rotation_from_rotvec
 from facelume.metrics.landmarks import NUM_MESH_POINTS, landmark_box
 from facelume.networks.prior import PriorNetwork, PriorOutput
 from facelume.types import FaceDetection
@@ -31,12 +32,14 @@ class AlignmentLimits:
     Attributes:
         doubtful_residual: Mean landmark residual of the fit that is reported as a warning.
         doubtful_sigma: Median landmark error that the network itself expects that is reported as a warning.
+        doubtful_turn_rad: Turn of the head away from the camera that is reported as a warning.
         absurd_residual: Mean landmark residual from which there is no face.
         absurd_sigma: Median landmark error that the network itself expects from which there is no face.
     """
 
     doubtful_residual: float = 0.03
     doubtful_sigma: float = 0.02
+    doubtful_turn_rad: float = 0.8
     absurd_residual: float = 0.08
     absurd_sigma: float = 0.03
 
@@ -60,6 +63,12 @@ class AlignedFace:
     fit: FitResult
     residual: float
     sigma: float
+
+    @property
+    def turn_rad(self) -> float:
+        """Angle between the direction the face looks in and the direction to the camera."""
+        forward = rotation_from_rotvec(self.fit.rotvec[0])[:, 2]
+        return math.acos(max(-1.0, min(1.0, float(forward[2]))))
 
     def landmarks_photo_px(self) -> Float[np.ndarray, "478 2"]:
         """Projections of the fitted mesh's landmarks, photo pixels."""

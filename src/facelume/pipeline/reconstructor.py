@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -287,6 +288,8 @@ def _warnings(face: AlignedFace, limits: AlignmentLimits, unwrapped: UnwrapResul
         found.append(f"the mesh follows the landmarks only to {face.residual:.1%} of the face's size")
     if face.sigma > limits.doubtful_sigma:
         found.append(f"the landmarks are uncertain: about {face.sigma:.1%} of the face's size")
+    if face.turn_rad > limits.doubtful_turn_rad:
+        found.append(f"the head is turned by {math.degrees(face.turn_rad):.0f}°; its far side is completed")
     if float(unwrapped.visibility.mean()) < _FEW_TEXELS_SEEN:
         found.append("the photo shows little of the face; most of the albedo is completed")
     if face.crop.scale < 0.5:
