@@ -199,7 +199,7 @@ class Reconstructor:
             torch.nn.functional.interpolate(prior.parsing_logits, size=(224, 224), mode="bilinear")
         )[:, 0]
         texels = self._pose(posed, self.uv_size)
-        unwrapped = unwrap(photo.srgb, face.crop, texels, buffers, CROP_CAMERA, parsing)
+        unwrapped = unwrap(photo.srgb, face.crop, texels, buffers, CROP_CAMERA, _shrink(parsing))
         timer.lap("unwrap")
         start = Appearance(prior.albedo, prior.sh_radiance) if self._prior_knows_model else None
         appearance = fit_appearance(
@@ -244,6 +244,11 @@ def build_prior(config: Mapping[str, Any]) -> PriorNetwork:
 def build_refiner(config: Mapping[str, Any]) -> Refiner:
     """The refiner of a weight record's configuration; unknown names are refused with ValueError."""
     return Refiner(_structure(config, RefinerConfig))
+
+
+def _shrink(parsing: Float[Tensor, "1 H W"]) -> Float[Tensor, "1 H W"]:
+    """The mask drawn in by one pixel: hair and glasses at its border do not get into the texture."""
+    return -torch.nn.functional.max_pool2d(-parsing[:, None], 3, 1, 1)[:, 0]
 
 
 def _on_device(record: _Tensors, device: torch.device) -> _Tensors:
