@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +22,7 @@ from facelume.errors import NoFaceError, UsageError
 from facelume.face_model.sources import load_face_model
 from facelume.fitting import LandmarkBasis, landmark_basis
 from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
+from facelume.fitting.light_map import settle_light
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.networks.refine import RefinerInput, RefinerOutput, refine
@@ -213,6 +214,9 @@ class Reconstructor:
             self._refiner,
             RefinerInput(unwrapped.texture, unwrapped.visibility, normals, prior_albedo, coarse),
         )
+        lit = upsample(refined.albedo, refined.light.shape[-1]) * refined.shading
+        light = settle_light(refined.light, lit, unwrapped.texture, unwrapped.visibility)
+        refined = replace(refined, light=light)
         timer.lap("refine")
         maps = _public_maps(refined, prior_albedo, unwrapped, self.uv_size)
         timer.lap("maps")

@@ -1,0 +1,51 @@
+"""Smooth correction of a light map, so that the lit albedo agrees with the photo where it was seen."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from facelume.uv import masked_low_pass
+
+DARK_OFFSET = 0.01
+LARGEST_LOG_GAIN = 1.0
+
+
+def settle_light(
+    light: Float[Tensor, "b 27 m m"],
+    lit_albedo: Float[Tensor, "b 3 m m"],
+    texture: Float[Tensor, "b 3 s s"],
+    visibility: Float[Tensor, "b s s"],
+    *,
+    box_px: int = 5,
+    colour_share: float = 0.5,
+) -> Float[Tensor, "b 27 m m"]:
+    """Scale the light of each texel by the low-passed ratio of the photo to the rendering.
+
+    A cast shadow or a bright cheek that the network's light left out is light, not albedo: the albedo is not
+    touched, and the correction is a box mean, so that fine detail cannot enter the light. Unseen texels keep
+    their light.
+
+    Args:
+        light: SH radiance per texel, channel ``3 k + rgb``.
+        lit_albedo: Albedo times shading under ``light``, linear.
+        texture: The unwrapped photo, linear.
+        visibility: Of the texture, in [0, 1].
+        box_px: Side of the box at 256 texels, odd.
+        colour_share: How much of the ratio's colour is followed; 0 corrects the brightness alone.
+
+    Returns:
+        The corrected light; no texel changes by more than a factor of e.
+    """
+    size = light.shape[-1]
+    seen = functional.interpolate(texture, size=(size, size), mode="area")
+    weight = functional.interpolate(visibility[:, None], size=(size, size), mode="area")
+    ratio = torch.log(seen.clamp(min=0) + DARK_OFFSET) - torch.log(lit_albedo.clamp(min=0) + DARK_OFFSET)
+    brightness = ratio.mean(dim=1, keepdim=True)
+    ratio = brightness + colour_share * (ratio - brightness)
+    smooth = masked_low_pass(ratio, weight, box_px)
+    trust = masked_low_pass(weight, torch.ones_like(weight), box_px).clamp(0, 1)
+    gain = torch.exp((smooth * trust).clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN))
+    return (light.unflatten(1, (9, 3)) * gain[:, None]).flatten(1, 2)
