@@ -1,9 +1,8 @@
-"""Albedo coefficients and coarse light of an unwrapped photo, by alternating linear least squares."""
+"""Albedo coefficients and coarse light of an unwrapped photo."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.illumination import fit_sh_radiance_robust, irradiance
-from facelume.reflectance import luminance
+from facelume.fitting.photometric import PhotometricConfig, fit_light_and_albedo
 
 
 @runtime_checkable
@@ -81,16 +79,17 @@ class AppearanceConfig:
     """Weights of the appearance fit.
 
     Attributes:
-        num_rounds: Alternations of light and albedo.
-        noise: Expected error of the linear image, relative to its mean: shadows, highlights and detail
-        included. tone_noise: Expected error, in standard deviations, of the albedo coefficients the fit
-        starts from. light_ridge: Pull of the light to its start, see ``fit_sh_radiance``.
+        photometric: Priors of the light and of the picture. Light is held closer to grey than for whole
+            photographs of known tone: a skin the basis does not span must not end up as a coloured light.
+        start_sigma: Expected error, in standard deviations, of the coefficients the fit starts from.
+        max_texels: About how many texels are fitted.
     """
 
-    num_rounds: int = 3
-    noise: float = 0.4
-    tone_noise: float = 0.5
-    light_ridge: float = 3e-3
+    photometric: PhotometricConfig = field(
+        default_factory=lambda: PhotometricConfig(hue_sigma=0.1, exposure_hue_sigma=0.05, noise=0.2)
+    )
+    start_sigma: float = 0.7
+    max_texels: int = 900
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,77 +116,38 @@ def fit_appearance(
 ) -> Appearance:
     """Fit albedo coefficients and light to an unwrapped photo.
 
-    Overall brightness cannot be told apart from skin tone by one photo; it stays with the start (the prior
-    network's coefficients, or the mean skin without it). Shadows and highlights are set aside robustly.
+    The most probable pair: overall brightness and hue, which one photo
+    cannot divide between skin and light, are divided by what is usual. Shadows and highlights are set aside.
 
     Args:
         basis: See :func:`albedo_basis`.
         texture: The unwrapped photo, linear.
         visibility: How well each texel is seen, [0, 1].
         normals_light: Unit normals of the texels, light frame.
-        start: Prior of the coefficients and start of the light.
+        start: A prior network's coefficients, the centre of their prior then; its light is not used.
         config: Weights.
     """
     config = config or AppearanceConfig()
-    size = basis.size
-    batch = texture.shape[0]
-    weight = _shrunk(visibility[:, None], size)[:, 0] * basis.mask
-    image = _shrunk(texture * visibility[:, None], size) / _shrunk(visibility[:, None], size).clamp_min(1e-3)
-    normals = functional.normalize(_shrunk(normals_light, size), dim=1)
-    centre = start.albedo if start is not None else texture.new_zeros(batch, len(basis.rows))
-    light = start.light if start is not None else None
-    coeffs = centre
-    flat_weight = weight.flatten(1)
-    flat_image, flat_normals = (x.flatten(2).transpose(1, 2) for x in (image, normals))
-    for _ in range(config.num_rounds):
-        albedo = basis.albedo(coeffs).flatten(2).transpose(1, 2)
-        light = fit_sh_radiance_robust(
-            albedo, flat_image, flat_normals, flat_weight, prior=light, ridge=config.light_ridge
-        )
-        shading = irradiance(light[:, None], flat_normals).clamp_min(0.02) / math.pi
-        trust = flat_weight * _trust(flat_image, albedo * shading, flat_weight)
-        coeffs = _solve_albedo(basis, flat_image, shading, trust, centre, config)
-    assert light is not None
-    albedo = basis.albedo(coeffs).flatten(2).transpose(1, 2)
-    light = fit_sh_radiance_robust(
-        albedo, flat_image, flat_normals, flat_weight, prior=light, ridge=config.light_ridge
+    chosen = basis.mask.flatten().nonzero()[:, 0]
+    chosen = chosen[:: max(1, len(chosen) // config.max_texels)]
+    seen = _shrunk(visibility[:, None], basis.size)
+    image = _shrunk(texture * visibility[:, None], basis.size) / seen.clamp_min(1e-3)
+    normals = functional.normalize(_shrunk(normals_light, basis.size), dim=1)
+    rows = basis.rows.flatten(2)[..., chosen].permute(2, 1, 0)
+    mean = basis.mean.flatten(1)[:, chosen].T
+    batch, sigma = texture.shape[0], 1.0
+    centre = texture.new_zeros(batch, rows.shape[-1])
+    if start is not None:
+        centre, sigma = start.albedo, config.start_sigma
+    fit = fit_light_and_albedo(
+        (mean + torch.einsum("nca,ba->bnc", rows, centre)).clamp(0.01, 1.0),
+        (sigma * rows).expand(batch, -1, -1, -1),
+        *(maps.flatten(2)[..., chosen].transpose(1, 2) for maps in (image, normals)),
+        seen.flatten(1)[:, chosen],
+        config=config.photometric,
     )
-    return Appearance(coeffs, light)
+    return Appearance(centre + sigma * fit.albedo_coeffs, fit.sh_radiance)
 
 
 def _shrunk(maps: Tensor, size: int) -> Tensor:
     return functional.interpolate(maps, size=(size, size), mode="area")
-
-
-def _trust(image: Tensor, predicted: Tensor, weight: Tensor) -> Tensor:
-    """Weight of each texel after its luminance error: 1 for small errors, falling beyond the usual one."""
-    error = luminance(image - predicted)
-    usual = ((error.abs() * weight).sum(-1) / weight.sum(-1).clamp_min(1e-6)).clamp_min(1e-4)
-    return 1.0 / (1.0 + (error / (2.0 * usual[:, None])) ** 2)
-
-
-def _solve_albedo(
-    basis: AlbedoBasis,
-    image: Float[Tensor, "b N 3"],
-    shading: Float[Tensor, "b N 3"],
-    weight: Float[Tensor, "b N"],
-    centre: Float[Tensor, "b A"],
-    config: AppearanceConfig,
-) -> Float[Tensor, "b A"]:
-    """Ridge regression of the coefficients around ``centre``.
-
-    Errors of neighbouring texels go together (a shadow, a highlight), so all of them count as about a hundred
-    independent ones.
-    """
-    rows = basis.rows.flatten(2).transpose(1, 2)
-    mean = basis.mean.flatten(1).T
-    level = (image * weight[..., None]).sum((1, 2)) / (3 * weight.sum(1)).clamp_min(1e-6)
-    scale = 100.0 / weight.sum(1).clamp_min(1e-6) / (config.noise * level).clamp_min(1e-4) ** 2
-    square = (scale[:, None] * weight)[..., None] * shading**2
-    hessian = torch.einsum("anc,bnc,enc->bae", rows, square, rows)
-    start_albedo = mean + torch.einsum("ba,anc->bnc", centre, rows)
-    residual = (scale[:, None] * weight)[..., None] * shading * (image - start_albedo * shading)
-    gradient = torch.einsum("anc,bnc->ba", rows, residual)
-    eye = torch.eye(len(rows), dtype=rows.dtype, device=rows.device) / config.tone_noise**2
-    step = torch.linalg.solve(hessian + eye, gradient[..., None])[..., 0]
-    return (centre + step).clamp(-3.0, 3.0)

@@ -111,7 +111,7 @@ def _bytes(values: Tensor) -> np.ndarray:
 
 
 def crops_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator) -> LabelledCrops:
-    """Synthetic crops with the errors that a prior network makes: landmarks, parsing, skin tone, light.
+    """Synthetic crops with the errors that a prior network makes: landmarks, parsing, skin.
 
     Args:
         shard: See :func:`facelume.data.synthetic.read_shard`.
@@ -125,18 +125,14 @@ def crops_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator)
     parsing = torch.from_numpy(shard["parsing"]).float()[:, None] / 255.0
     # A parsing network answers at a quarter of the resolution: strands and thin frames slip through.
     parsing = functional.interpolate(functional.avg_pool2d(parsing, 4), scale_factor=4, mode="bilinear")[:, 0]
-    shrink = rng.uniform(0.5, 1.0, size=(count, 1))
-    coeffs = shard["albedo"] * shrink + rng.normal(0, 0.35, size=shard["albedo"].shape)
-    tone = np.exp(rng.normal(0, 0.12, size=(count, 1, 1)) + rng.normal(0, 0.04, size=(count, 1, 3)))
-    light = shard["light_sh"] * tone
-    light = light + light[:, :1] * rng.normal(0, 0.06, size=(count, 9, 1))
+    # From a prior network that sees the skin well to one that says nothing but "an average face".
+    shrink = rng.choice([0.0, 1.0], p=[0.35, 0.65], size=(count, 1)) * rng.uniform(0.3, 0.95, size=(count, 1))
+    coeffs = shard["albedo"] * shrink + rng.uniform(0.05, 0.4) * rng.normal(size=shard["albedo"].shape)
     return LabelledCrops(
         image_srgb=torch.from_numpy(shard["image_srgb"]).movedim(-1, 1).float() / 255.0,
         parsing=parsing,
         landmarks_px=torch.from_numpy(landmarks.astype(np.float32)),
-        start=Appearance(
-            torch.from_numpy(coeffs.astype(np.float32)), torch.from_numpy(light.astype(np.float32))
-        ),
+        start=Appearance(torch.from_numpy(coeffs.astype(np.float32)), torch.from_numpy(shard["light_sh"])),
         truth_srgb=torch.from_numpy(shard["albedo_srgb"]).movedim(-1, 1).float() / 255.0,
     )
 
