@@ -58,12 +58,12 @@ def test_a_perfect_prediction_costs_nothing():
 @pytest.mark.parametrize(
     ("field", "grows"),
     [
-        ("identity", {"shape", "coefficients", "reprojection"}),
-        ("expression", {"shape", "coefficients", "reprojection"}),
+        ("identity", {"shape", "coefficients", "reprojection", "reprojected_aperture"}),
+        ("expression", {"shape", "coefficients", "reprojection", "reprojected_aperture"}),
         ("albedo", {"albedo"}),
         ("sh_radiance", {"light"}),
-        ("rotvec", {"reprojection"}),
-        ("translation", {"reprojection"}),
+        ("rotvec", {"reprojection", "reprojected_aperture"}),
+        ("translation", {"reprojection", "reprojected_aperture"}),
     ],
 )
 def test_each_wrong_output_shows_in_its_own_losses(field: str, grows: set[str]):
@@ -104,3 +104,14 @@ def test_parsing_counts_only_where_there_is_a_mask():
     only_wrong = landmark_losses(output, landmarks, mask, torch.tensor([0.0, 1.0]), WEIGHTS)["parsing"]
     assert only_right < 0.05
     assert only_wrong > 3
+
+
+def test_points_that_move_together_leave_the_opening_of_the_mouth_alone():
+    output, _, landmarks = perfect()
+    mask, has_mask = torch.zeros(2, 1, 8, 8), torch.zeros(2)
+    together = landmark_losses(output, landmarks + 2.0, mask, has_mask, WEIGHTS)["aperture"]
+    apart = landmarks.clone()
+    apart[:, 14, 1] += 3.0
+    opened = landmark_losses(output, apart, mask, has_mask, WEIGHTS)["aperture"]
+    assert together == pytest.approx(0.0, abs=1e-4)
+    assert opened == pytest.approx(3.0 / 13, rel=1e-3)

@@ -15,6 +15,10 @@ from facelume.illumination import irradiance_basis
 from facelume.networks.prior import PriorOutput
 
 _SMOOTHING_PX = 0.1
+# Inner lip and eyelid points that meet when mouth and eyes close.
+_UPPER_POINTS = (13, 82, 312, 81, 311, 80, 310, 159, 386, 160, 158, 385, 387)
+_LOWER_POINTS = (14, 87, 317, 178, 402, 88, 318, 145, 374, 144, 153, 380, 373)
+NUM_LIP_PAIRS = 7
 _METRES_TO_MM = 1000.0
 
 
@@ -25,6 +29,8 @@ class PriorLossWeights:
     Attributes:
         landmark_likelihood: Negative log-likelihood of the landmarks (Laplace law in the plane).
         landmark_distance: Mean distance of the landmarks, px.
+        aperture: Mean error of the openings of mouth and eyes, px; points that are each a little off leave a
+            closed mouth open.
         parsing: Binary cross-entropy of the parsing mask.
         shape: Mean distance of the 3D landmarks in model axes, mm.
         coefficients: Mean squared identity error plus ten times the mean absolute expression error.
@@ -35,6 +41,7 @@ class PriorLossWeights:
 
     landmark_likelihood: float = 1.0
     landmark_distance: float = 0.1
+    aperture: float = 0.5
     parsing: float = 2.0
     shape: float = 0.3
     coefficients: float = 0.1
@@ -88,6 +95,11 @@ def weighted_mean(values: Float[Tensor, " b"], weights: Float[Tensor, " b"]) -> 
     return (values * weights).sum() / weights.sum().clamp(min=1.0)
 
 
+def apertures(landmarks_px: Float[Tensor, "b 478 2"]) -> Float[Tensor, "b 13 2"]:
+    """Vectors across the openings: seven across the lips, then three across each eye."""
+    return landmarks_px[:, list(_LOWER_POINTS)] - landmarks_px[:, list(_UPPER_POINTS)]
+
+
 def landmark_losses(
     output: PriorOutput,
     landmarks_px: Float[Tensor, "b 478 2"],
@@ -99,11 +111,13 @@ def landmark_losses(
     distance = ((output.landmarks_px - landmarks_px).square().sum(-1) + _SMOOTHING_PX**2).sqrt()
     sigma = output.landmark_sigma_px
     likelihood = (distance / sigma + 2 * sigma.log()).mean()
+    opening = (apertures(output.landmarks_px) - apertures(landmarks_px)).abs().sum(-1)
     target = F.interpolate(parsing, size=output.parsing_logits.shape[-2:], mode="area")
     entropy = F.binary_cross_entropy_with_logits(output.parsing_logits, target, reduction="none")
     return {
         "landmark_likelihood": weights.landmark_likelihood * likelihood,
         "landmark_distance": weights.landmark_distance * distance.mean(),
+        "aperture": weights.aperture * opening.mean(),
         "parsing": weights.parsing * weighted_mean(entropy.mean(dim=(1, 2, 3)), has_parsing),
     }
 
@@ -135,6 +149,7 @@ def coefficient_losses(
         basis, output.identity, output.expression, output.rotvec, output.translation
     )
     reprojection = (projected - landmarks_px).norm(dim=-1).clamp(max=100.0).mean(dim=-1)
+    opening = (apertures(projected) - apertures(landmarks_px)).abs().sum(-1).clamp(max=20.0).mean(dim=-1)
     albedo = (probe.albedo(output.albedo) - targets.albedo_probe).abs().mean(dim=(1, 2))
     basis_values = irradiance_basis(front_normals().to(landmarks_px)) / math.pi
     shading, wanted_shading = basis_values @ output.sh_radiance, basis_values @ targets.light
@@ -144,6 +159,7 @@ def coefficient_losses(
         "shape": weights.shape * weighted_mean(shape_mm, targets.shape_weight),
         "coefficients": weights.coefficients * weighted_mean(coefficients, targets.shape_weight),
         "reprojection": weights.reprojection * weighted_mean(reprojection, targets.shape_weight),
+        "reprojected_aperture": weights.aperture * weighted_mean(opening, targets.shape_weight),
         "albedo": weights.albedo * weighted_mean(albedo, targets.appearance_weight),
         "light": weights.light * weighted_mean(light, targets.appearance_weight),
     }

@@ -15,11 +15,13 @@ from facelume.face_model import FaceModel
 from facelume.fitting import FitStart, fit_landmarks, landmark_basis, project_landmarks
 from facelume.networks.prior import PriorOutput
 from facelume.training.prior_labels import PriorLabels, albedo_probe
+from facelume.training.prior_losses import NUM_LIP_PAIRS, apertures
 
 _BATCH = 64
 _SECOND_PASS = AugmentConfig(mild_fraction=1.0)
 _FIRST_PASS = AugmentConfig()
 _NUM_SURFACE_LANDMARKS = 468
+_CLOSED_LIPS_PX = 1.5
 
 
 def normalised_mean_error(
@@ -60,6 +62,7 @@ class PriorValidation:
             with torch.autocast(images.device.type, torch.bfloat16):
                 output = network(images)
             found = {"nme": normalised_mean_error(output.landmarks_px, batch.landmarks_px)}
+            found["closed_lips_px"] = _closed_lips(output.landmarks_px, batch.landmarks_px)
             has_mask = torch.from_numpy(self.cache.has_mask[rows])
             found["parsing_iou"] = _overlap(output.parsing_logits[has_mask], batch.parsing[has_mask])
             if self.labels is not None:
@@ -98,8 +101,17 @@ class PriorValidation:
         return {
             "nme_coefficients": normalised_mean_error(projected, batch.landmarks_px),
             "nme_fit": normalised_mean_error(fit.landmarks_px, batch.landmarks_px),
+            "closed_lips_px_fit": _closed_lips(fit.landmarks_px, batch.landmarks_px),
             "albedo_error": (self.probe.albedo(output.albedo) - label).abs().mean(dim=(1, 2))[known],
         }
+
+
+def _closed_lips(found_px: Tensor, true_px: Tensor) -> Float[Tensor, " c"]:
+    """Largest opening found between the lips of the mouths that are truly closed, crop pixels."""
+    found, true = (
+        apertures(points)[:, :NUM_LIP_PAIRS].norm(dim=-1).amax(dim=-1) for points in (found_px, true_px)
+    )
+    return found[true < _CLOSED_LIPS_PX]
 
 
 def _overlap(logits: Tensor, parsing: Tensor) -> Float[Tensor, " b"]:
