@@ -86,7 +86,7 @@ class AppearanceConfig:
     """
 
     photometric: PhotometricConfig = field(
-        default_factory=lambda: PhotometricConfig(hue_sigma=0.1, exposure_hue_sigma=0.05, noise=0.2)
+        default_factory=lambda: PhotometricConfig(hue_sigma=0.15, exposure_hue_sigma=0.07, noise=0.2)
     )
     start_sigma: float = 0.7
     max_texels: int = 900
