@@ -13,7 +13,7 @@ from facelume.fitting import (
     pose_from_landmarks,
     project_landmarks,
 )
-from facelume.fitting.landmarks import _linearise
+from facelume.fitting.landmarks import LOWER_POINTS, UPPER_POINTS, _linearise
 from facelume.geometry import rotation_from_rotvec
 
 WEAK_PRIOR = FitConfig(num_steps=12, identity_weight=1e-4, expression_weight=1e-4, expression_rest_weight=0.0)
@@ -141,3 +141,16 @@ def test_landmarks_that_are_not_finite_are_refused():
     basis = ellipsoid_basis()
     with pytest.raises(UsageError, match="finite landmarks"):
         fit_landmarks(basis, torch.full((1, 478, 2), float("nan")))
+
+
+def test_openings_of_mouth_and_eyes_are_kept_where_opposite_points_err_together():
+    basis = ellipsoid_basis()
+    truth = project(basis, random_faces(6, basis))
+    noise = 3.0 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(7))
+    noise[:, list(LOWER_POINTS)] = noise[:, list(UPPER_POINTS)]
+    errors = []
+    for aperture_sigma in (0.3, 100.0):
+        fit = fit_landmarks(basis, truth + noise, config=FitConfig(aperture_sigma=aperture_sigma))
+        off = fit.landmarks_px - truth
+        errors.append(float((off[:, list(LOWER_POINTS)] - off[:, list(UPPER_POINTS)]).norm(dim=-1).mean()))
+    assert errors[0] < 0.8 * errors[1]

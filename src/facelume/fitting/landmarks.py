@@ -21,6 +21,9 @@ from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
 
 NUM_POSE = 6
 NUM_SURFACE_LANDMARKS = 468
+# Inner lip and eyelid points that meet when mouth (first seven) and eyes (three each) close.
+UPPER_POINTS = (13, 82, 312, 81, 311, 80, 310, 159, 386, 160, 158, 385, 387)
+LOWER_POINTS = (14, 87, 317, 178, 402, 88, 318, 145, 374, 144, 153, 380, 373)
 
 
 @runtime_checkable
@@ -86,6 +89,8 @@ class FitConfig:
         expression_rest_weight: Weight of squared expressions themselves.
         depth_sigma: Standard deviation of the logarithm of the distance around that of an average head.
         iris_weight: Factor on the weight of the ten iris points.
+        aperture_sigma: Expected error of the openings of mouth and eyes (differences of opposite points), as a
+            fraction of the points' own; small, because both points are off by much the same.
         damping: Part of the diagonal added to the normal equations.
     """
 
@@ -95,6 +100,7 @@ class FitConfig:
     expression_rest_weight: float = 4.0
     depth_sigma: float = 0.1
     iris_weight: float = 0.3
+    aperture_sigma: float = 0.3
     damping: float = 1e-3
 
 
@@ -203,6 +209,7 @@ def fit_landmarks(
         )
         weight = _robust_weight(residual, sigma, is_first=step == 0 and start is None)
         weight[:, NUM_SURFACE_LANDMARKS:] *= config.iris_weight
+        residual, jacobian, weight = _with_apertures(residual, jacobian, weight, config)
         hessian, gradient = _normal_equations(jacobian, residual, weight)
         hessian[:, NUM_POSE:, NUM_POSE:] += torch.diag_embed(precision)
         gradient[:, NUM_POSE:] += precision * coefficients - target
@@ -284,6 +291,19 @@ def _robust_weight(residual: Tensor, sigma: Tensor, *, is_first: bool) -> Tensor
         return 1.0 / sigma.square()
     threshold = 2.0 * sigma
     return threshold / (sigma.square() * torch.maximum(residual.norm(dim=-1), threshold))
+
+
+def _with_apertures(
+    residual: Tensor, jacobian: Tensor, weight: Tensor, config: FitConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Append the differences of opposite lip and eyelid points as observations of their own."""
+    upper, lower = list(UPPER_POINTS), list(LOWER_POINTS)
+    across = torch.minimum(weight[:, upper], weight[:, lower]) / config.aperture_sigma**2
+    return (
+        torch.cat([residual, residual[:, lower] - residual[:, upper]], 1),
+        torch.cat([jacobian, jacobian[:, lower] - jacobian[:, upper]], 1),
+        torch.cat([weight, across], 1),
+    )
 
 
 def _normal_equations(jacobian: Tensor, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

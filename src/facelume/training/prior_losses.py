@@ -11,13 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.fitting import LandmarkBasis, project_landmarks
+from facelume.fitting.landmarks import LOWER_POINTS, UPPER_POINTS
 from facelume.illumination import irradiance_basis
 from facelume.networks.prior import PriorOutput
 
 _SMOOTHING_PX = 0.1
-# Inner lip and eyelid points that meet when mouth and eyes close.
-_UPPER_POINTS = (13, 82, 312, 81, 311, 80, 310, 159, 386, 160, 158, 385, 387)
-_LOWER_POINTS = (14, 87, 317, 178, 402, 88, 318, 145, 374, 144, 153, 380, 373)
 NUM_LIP_PAIRS = 7
 _METRES_TO_MM = 1000.0
 
@@ -97,7 +95,7 @@ def weighted_mean(values: Float[Tensor, " b"], weights: Float[Tensor, " b"]) -> 
 
 def apertures(landmarks_px: Float[Tensor, "b 478 2"]) -> Float[Tensor, "b 13 2"]:
     """Vectors across the openings: seven across the lips, then three across each eye."""
-    return landmarks_px[:, list(_LOWER_POINTS)] - landmarks_px[:, list(_UPPER_POINTS)]
+    return landmarks_px[:, list(LOWER_POINTS)] - landmarks_px[:, list(UPPER_POINTS)]
 
 
 def landmark_losses(
