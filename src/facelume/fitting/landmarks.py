@@ -89,8 +89,8 @@ class FitConfig:
         expression_rest_weight: Weight of squared expressions themselves.
         depth_sigma: Standard deviation of the logarithm of the distance around that of an average head.
         iris_weight: Factor on the weight of the ten iris points.
-        aperture_sigma: Expected error of the openings of mouth and eyes (differences of opposite points), as a
-            fraction of the points' own; small, because both points are off by much the same.
+        aperture_sigma: Expected error of the openings of mouth and eyes (differences of opposite points), as
+            a fraction of the points' own; small, because both points are off by much the same.
         damping: Part of the diagonal added to the normal equations.
     """
 
