@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facelume.camera import CROP_FACE_SIZE_PX, CropTransform, crop_from_box, crop_from_landmarks, sample_crop
 from facelume.errors import NoFaceError
-from facelume.fitting import FitResult, FitStart, LandmarkBasis, fit_landmarks
+from facelume.fitting import FitConfig, FitResult, FitStart, LandmarkBasis, fit_landmarks
 from facelume.geometry import rotation_from_rotvec
 from facelume.metrics.landmarks import NUM_MESH_POINTS, landmark_box
 from facelume.networks.prior import PriorNetwork, PriorOutput
@@ -23,6 +23,7 @@ from facelume.types import FaceDetection
 _RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)
 _NUM_CROP_UPDATES = 2
 _MIN_FACE_PX = 6.0
+_WARM_FIT = FitConfig(num_steps=3)
 
 
 @dataclass(frozen=True)
@@ -189,10 +190,10 @@ def _fit(
     *,
     with_coefficients: bool,
 ) -> FitResult:
-    start = None
-    if with_coefficients:
-        start = FitStart(prior.identity, prior.expression, prior.rotvec, prior.translation)
-    return fit_landmarks(basis, landmarks_px, prior.landmark_sigma_px, start=start)
+    if not with_coefficients:
+        return fit_landmarks(basis, landmarks_px, prior.landmark_sigma_px)
+    start = FitStart(prior.identity, prior.expression, prior.rotvec, prior.translation)
+    return fit_landmarks(basis, landmarks_px, prior.landmark_sigma_px, start=start, config=_WARM_FIT)
 
 
 def _refuse_absurd(face: AlignedFace, limits: AlignmentLimits) -> None:
