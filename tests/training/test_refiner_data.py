@@ -96,10 +96,16 @@ def test_batches_hold_the_asked_share_of_synthetic_faces():
     assert np.mean(shares) == pytest.approx(7.0, abs=0.5)
 
 
-@pytest.mark.parametrize("name", ["refiner_cpu.json", "refiner_paper.json"])
+@pytest.mark.parametrize("name", ["refiner_cpu.json", "refiner_clean.json", "refiner_paper.json"])
 def test_shipped_configurations_are_valid(name):
     config = read_config(CONFIGS / name)
     assert config.network.map_size % 16 == 0
+
+
+def test_clean_configuration_uses_no_research_only_data():
+    data = read_config(CONFIGS / "refiner_clean.json").data
+    assert data.photo_sets == ("london",)
+    assert data.prior_weights is None
 
 
 def test_paper_configuration_is_the_paper():

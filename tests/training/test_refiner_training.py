@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from facelume.face_model import load_open_face_model
 from facelume.networks.refiner import Refiner, RefinerConfig
-from facelume.training.refiner import train
+from facelume.training.refiner import run, train
 from facelume.training.refiner_config import OptimiserConfig, RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner_data import PreparedFaces
 from facelume.training.refiner_losses import LossWeights
@@ -69,6 +69,23 @@ def config(tmp_path: Path) -> RefinerTrainingConfig:
         space="atlas",
         num_threads=1,
     )
+
+
+def test_a_run_file_does_everything(tmp_path):
+    run_file = {
+        "data": {"prepared": str(tmp_path / "p"), "num_synthetic": 2, "num_synthetic_validation": 1},
+        "output": str(tmp_path / "run"),
+        "network": {"width": 2, "map_size": 32},
+        "losses": {"cross_perceptual": 0.0, "adversarial": 0.0, "albedo_truth": 1.0},
+        "optimiser": {"num_steps": 1, "batch_size": 2},
+        "num_threads": 1,
+    }
+    run_file["data"]["prior_weights"] = None
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(run_file))
+    weights = run(path)
+    Refiner(RefinerConfig(width=2, map_size=32)).load_state_dict(load_file(weights))
+    assert sorted(p.parent.name for p in (tmp_path / "p").rglob("*.npz")) == ["train", "validation"]
 
 
 def reports(config: RefinerTrainingConfig) -> list[dict[str, float]]:

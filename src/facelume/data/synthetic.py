@@ -17,8 +17,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from facelume.data.synthetic_camera import exposure_gain, random_flaws, take_picture
-from facelume.data.synthetic_head import random_skin
 from facelume.data.synthetic_scene import SyntheticConfig, SyntheticScene, SyntheticScenes
+from facelume.data.synthetic_skin import random_skin, shift_pigment, skin_of_atlas
 from facelume.errors import AssetError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.albedo import AlbedoBasis
@@ -43,7 +43,7 @@ class SyntheticFace:
         light_sh: SH radiance (order 2) of all light, light frame, after exposure and white balance.
         identity: In standard deviations.
         expression: ARKit weights.
-        albedo: Coefficients of the albedo before detail outside the basis was added.
+        albedo: Coefficients of the albedo before pigment and detail outside the basis were added.
         pose: Rotation vector and translation (metres) in the crop camera.
         landmarks_px: The 478 points in crop pixels.
     """
@@ -86,6 +86,7 @@ class SyntheticFaces:
         self.scenes = SyntheticScenes(model, environment_maps, config)
         self.config = config
         self.albedo_detail = albedo_detail
+        self._skin = skin_of_atlas(model, ALBEDO_SIZE)
 
     def draw(
         self, rng: np.random.Generator, albedo_map: Float[Tensor, "3 s s"] | None = None
@@ -120,6 +121,8 @@ class SyntheticFaces:
                 raise AssetError(f"face model {self.model.name!r} has no example skins: give an albedo_map")
             coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), rng))
             albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
+            if rng.random() < self.config.pigment_fraction:
+                albedo_map = shift_pigment(albedo_map, self._skin, rng)
             if self.albedo_detail is not None:
                 albedo_map = self.albedo_detail(albedo_map, rng)
         uv = torch.from_numpy(scene.uv.astype(np.float32))[None]

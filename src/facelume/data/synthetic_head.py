@@ -34,18 +34,6 @@ def random_coefficients(count: int, rng: np.random.Generator) -> Float[np.ndarra
     return (0.9 * rng.normal(size=count)).clip(-2.5, 2.5).astype(np.float32)
 
 
-def random_skin(
-    example_coeffs: Float[np.ndarray, "E A"], rng: np.random.Generator
-) -> Float[np.ndarray, " A"]:
-    """Albedo coefficients of a new skin: three known ones mixed plus a random part."""
-    count = example_coeffs.shape[1]
-    if len(example_coeffs) == 0:
-        return random_coefficients(count, rng)
-    chosen = example_coeffs[rng.integers(len(example_coeffs), size=3)]
-    mixed = rng.dirichlet([0.6, 0.6, 0.6]) @ chosen
-    return (mixed + rng.uniform(0.0, 0.35) * rng.normal(size=count)).clip(-6.0, 6.0).astype(np.float32)
-
-
 def random_head(
     num_identity: int, expression_names: Sequence[str], rng: np.random.Generator
 ) -> tuple[Float[Tensor, " I"], Float[Tensor, " E"]]:

@@ -51,6 +51,7 @@ class SyntheticConfig:
         hand_fraction: Share with a hand or another thing in front of the face.
         size_jitter: Standard deviation of the log size of the face against the contract crop.
         shift_jitter_px: Standard deviation of the offset of the face.
+        pigment_fraction: Share of skins with pigment that the albedo basis does not span.
         is_plain: Leave out every occluder, bleeding light and camera flaw: for measuring albedo.
     """
 
@@ -60,6 +61,7 @@ class SyntheticConfig:
     hand_fraction: float = 0.1
     size_jitter: float = 0.03
     shift_jitter_px: float = 2.0
+    pigment_fraction: float = 0.0
     is_plain: bool = False
 
 

@@ -53,6 +53,8 @@ class RefinerDataConfig:
         only. num_synthetic: Synthetic faces to draw for training.
         num_synthetic_validation: Synthetic faces to draw for validation, under held-out maps.
         prepared: Folder for the prepared faces.
+        prior_weights: Prior network whose albedo starts the appearance fit of photos and of most synthetic
+            faces, or None to start photos at the mean skin and synthetic faces near their truth.
     """
 
     prepared: Path
@@ -62,6 +64,7 @@ class RefinerDataConfig:
     environment_maps: Path | None = None
     num_synthetic: int = 2400
     num_synthetic_validation: int = 80
+    prior_weights: str | None = "prior"
 
     @property
     def train_folder(self) -> Path:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+import cattrs
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,11 +23,15 @@ from facelume.data.synthetic_scene import SyntheticConfig
 from facelume.face_model import FaceModel
 from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
 from facelume.fitting.landmarks import LandmarkBasis, fit_landmarks, landmark_basis
+from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.raster import geometry_buffers
 from facelume.reflectance import linear_from_srgb, srgb_from_linear
 from facelume.training.refiner_config import RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner_data import PreparedFaces
 from facelume.uv import TexelMap, pose_texels, texel_map, unwrap_crop
+from facelume.weights import build_and_load
+
+_NETWORK_START_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,7 @@ def prepare_all(config: RefinerTrainingConfig, model: FaceModel, batch_size: int
     """Draw and prepare every face that a run needs and that its folders do not hold yet."""
     data = config.data
     tools = preparation_tools(model, config.network.map_size)
+    prior = None if data.prior_weights is None else _load_prior(data.prior_weights, model)
     maps: list[np.ndarray] = []
     held_out: list[np.ndarray] = []
     if data.environment_maps is not None:
@@ -173,15 +181,37 @@ def prepare_all(config: RefinerTrainingConfig, model: FaceModel, batch_size: int
             if path.exists():
                 continue
             if faces is None:
-                faces = SyntheticFaces(model, lights, SyntheticConfig(), procedural_detail)
+                faces = SyntheticFaces(
+                    model, lights, SyntheticConfig(pigment_fraction=0.5), procedural_detail
+                )
             rng = np.random.default_rng([seed, number])
             drawn = stack([faces.draw(rng) for _ in range(min(batch_size, count - number * batch_size))])
-            prepare(crops_from_synthetic(drawn, rng), tools).save(path)
+            crops = crops_from_synthetic(drawn, rng)
+            if prior is not None and rng.random() < _NETWORK_START_SHARE:
+                crops = replace(crops, start=network_start(prior, crops.image_srgb))
+            prepare(crops, tools).save(path)
     if data.photos is not None:
-        _prepare_photos(data, tools, batch_size)
+        _prepare_photos(data, tools, prior, batch_size)
 
 
-def _prepare_photos(data: RefinerDataConfig, tools: PreparationTools, batch_size: int) -> None:
+def _load_prior(weights: str, model: FaceModel) -> PriorNetwork:
+    def build(config: Mapping[str, Any]) -> PriorNetwork:
+        return PriorNetwork(cattrs.Converter(forbid_extra_keys=True).structure(dict(config), PriorConfig))
+
+    network, _ = build_and_load(weights, build, face_model_sha256=model.asset_sha256, atlas_id=model.atlas_id)
+    return network.eval()
+
+
+def network_start(prior: PriorNetwork, image_srgb: Float[Tensor, "b 3 224 224"]) -> Appearance:
+    """What the prior network says about albedo and light of crops."""
+    with torch.no_grad():
+        output = prior(image_srgb)
+    return Appearance(output.albedo, output.sh_radiance)
+
+
+def _prepare_photos(
+    data: RefinerDataConfig, tools: PreparationTools, prior: PriorNetwork | None, batch_size: int
+) -> None:
     assert data.photos is not None
     records = load_photo_records(data.photos, data.photo_sets)
     usable = [r for r in records if r.mask_path is not None or r.photo_set in data.clear_sets]
@@ -194,11 +224,12 @@ def _prepare_photos(data: RefinerDataConfig, tools: PreparationTools, batch_size
             part = [crop_of_photo(r) for r in chosen[number * batch_size : (number + 1) * batch_size]]
             bare = np.ones((224, 224), dtype=np.float32)
             parsing = np.stack([bare if mask is None else mask for _, mask, _ in part])
+            images = torch.from_numpy(np.stack([crop for crop, _, _ in part])).movedim(-1, 1)
             crops = LabelledCrops(
-                image_srgb=torch.from_numpy(np.stack([crop for crop, _, _ in part])).movedim(-1, 1),
+                image_srgb=images,
                 parsing=torch.from_numpy(parsing),
                 landmarks_px=torch.from_numpy(np.stack([points for _, _, points in part])),
-                start=None,
+                start=None if prior is None else network_start(prior, images),
                 truth_srgb=None,
             )
             prepare(crops, tools).save(path)
