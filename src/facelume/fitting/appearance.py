@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.fitting.photometric import PhotometricConfig, fit_light_and_albedo
+from facelume.illumination import fit_sh_radiance
 
 
 @runtime_checkable
@@ -151,3 +152,30 @@ def fit_appearance(
 
 def _shrunk(maps: Tensor, size: int) -> Tensor:
     return functional.interpolate(maps, size=(size, size), mode="area")
+
+
+def refit_light(
+    basis: AlbedoBasis,
+    albedo: Float[Tensor, "b 3 a a"],
+    texture: Float[Tensor, "b 3 t t"],
+    visibility: Float[Tensor, "b t t"],
+    normals_light: Float[Tensor, "b 3 n n"],
+    light: Float[Tensor, "b 9 3"],
+    ridge: float = 0.01,
+) -> Float[Tensor, "b 9 3"]:
+    """The order-2 light that explains the photo best once the albedo is refined.
+
+    Args:
+        basis: Says which texels count.
+        albedo: Refined albedo, linear.
+        texture: The unwrapped photo, linear.
+        visibility: How well each texel is seen, [0, 1].
+        normals_light: Unit normals of the texels, light frame.
+        light: The light before; directions that the face does not show stay near it.
+        ridge: Pull to ``light``, see :func:`facelume.illumination.fit_sh_radiance`.
+    """
+    seen = _shrunk(visibility[:, None], basis.size)
+    image = _shrunk(texture * visibility[:, None], basis.size) / seen.clamp_min(1e-3)
+    normals = functional.normalize(_shrunk(normals_light, basis.size), dim=1)
+    columns = [maps.flatten(2).transpose(1, 2) for maps in (_shrunk(albedo, basis.size), image, normals)]
+    return fit_sh_radiance(*columns, (seen[:, 0] * basis.mask).flatten(1), prior=light, ridge=ridge)
