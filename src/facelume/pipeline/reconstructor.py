@@ -21,7 +21,13 @@ from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
 from facelume.face_model.sources import load_face_model
 from facelume.fitting import LandmarkBasis, landmark_basis
-from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
+from facelume.fitting.appearance import (
+    AlbedoBasis,
+    Appearance,
+    albedo_basis,
+    fit_appearance,
+    refit_light,
+)
 from facelume.fitting.light_map import settle_light
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.prior import PriorConfig, PriorNetwork
@@ -217,6 +223,14 @@ class Reconstructor:
         lit = upsample(refined.albedo, refined.light.shape[-1]) * refined.shading
         light = settle_light(refined.light, lit, unwrapped.texture, unwrapped.visibility)
         refined = replace(refined, light=light)
+        coarse = refit_light(
+            self._albedo_basis,
+            refined.albedo,
+            unwrapped.texture,
+            unwrapped.visibility,
+            texels.normal_light,
+            coarse,
+        )
         timer.lap("refine")
         maps = _public_maps(refined, prior_albedo, unwrapped, self.uv_size)
         timer.lap("maps")
