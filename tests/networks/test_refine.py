@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -53,6 +54,20 @@ def test_unseen_texels_are_noise_for_the_network(maps):
     inputs, _ = network_input(hidden, network, torch.Generator().manual_seed(0))
     assert float(inputs[:, :3, :, :15].std()) < 1e-5
     assert float(inputs[:, :3, :, 17:].std()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_unseen_texels_continue_the_light_of_seen_ones(maps):
+    network = Refiner(config())
+    for parameter in network.light_decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.05, generator=torch.Generator().manual_seed(1))
+    nothing = dataclasses.replace(maps, visibility=torch.zeros(2, 64, 64))
+    coarse = maps.coarse_light.reshape(2, 27, 1, 1).expand(2, 27, 32, 32)
+    torch.testing.assert_close(refine(network, nothing).light, coarse)
+    half = torch.ones(2, 64, 64)
+    half[..., 32:] = 0.0
+    light = refine(network, dataclasses.replace(maps, visibility=half)).light.detach()
+    gain = light[:, 0] / coarse[:, 0]
+    assert float(gain[..., 20:].std()) < 0.5 * float(gain[..., :14].std())
 
 
 def test_paper_heads_need_no_context():

@@ -12,7 +12,7 @@ from torch import Tensor
 from facelume.illumination import irradiance_image, irradiance_map
 from facelume.networks.refiner import Refiner, decode_albedo, decode_light, upsample
 from facelume.reflectance import srgb_from_linear
-from facelume.uv import fill_with_noise, transfer_detail
+from facelume.uv import fill_with_noise, pull_push, transfer_detail
 
 _NOISE_SEED = 20
 
@@ -94,6 +94,9 @@ def refine(refiner: Refiner, maps: RefinerInput, generator: torch.Generator | No
     raw_albedo, raw_light = refiner(inputs)
     raw_albedo, raw_light = raw_albedo.float(), raw_light.float()
     albedo_low = decode_albedo(raw_albedo, prior, refiner.config)
+    if refiner.config.head == "residual":
+        # The photo says nothing about the light on unseen texels: continue it smoothly from the seen ones.
+        raw_light = pull_push(raw_light, upsample(maps.visibility[:, None], raw_light.shape[-1]))
     light = decode_light(raw_light, maps.coarse_light, refiner.config)
     shading = map_shading(light, maps.normals_light)
     if not refiner.config.with_gate:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NUM_LIGHT_CHANNELS = 27
+_LOG_GAIN_RANGE = (-4.0, 1.2)
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def decode_light(
     head = raw.reshape(batch, 9, 3, height, width)
     mean = head.mean(dim=1, keepdim=True)
     coarse = coarse_light[..., None, None]
-    light = coarse * torch.exp(mean.clamp(-4.0, 2.5)) + 0.25 * coarse[:, :1] * (head - mean)
+    light = coarse * torch.exp(mean.clamp(*_LOG_GAIN_RANGE)) + 0.25 * coarse[:, :1] * (head - mean)
     return light.reshape(batch, NUM_LIGHT_CHANNELS, height, width)
 
 
