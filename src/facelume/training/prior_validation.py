@@ -50,7 +50,7 @@ class PriorValidation:
             self.basis, self.probe = landmark_basis(model), albedo_probe(model)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Mean errors over the validation split; NaN where there is none."""
+        """Mean errors over the validation split; what no photo of it can measure is left out."""
         with torch.no_grad():
             metrics = self._placed(network, _FIRST_PASS, "first_pass")
             return metrics | self._placed(network, _SECOND_PASS, "second_pass")
@@ -69,7 +69,8 @@ class PriorValidation:
                 found |= self._coefficients(output, batch, rows)
             for key, value in found.items():
                 errors.setdefault(key, []).append(value)
-        return {f"{key}_{name}": float(torch.cat(values).mean()) for key, values in errors.items()}
+        joined = {key: torch.cat(values) for key, values in errors.items()}
+        return {f"{key}_{name}": float(values.mean()) for key, values in joined.items() if len(values)}
 
     def _batches(self, augment: AugmentConfig) -> Iterator[tuple[np.ndarray, CropBatch]]:
         generator = torch.Generator().manual_seed(5)
