@@ -1,6 +1,8 @@
 """Whole runs of the command line: result folders, batches, exit statuses."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +154,31 @@ def test_doctor_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(record["problem"] for record in weights)
     assert main(["weights"]) == 0
     assert "licence" in capsys.readouterr().out
+
+
+def test_incomplete_result_is_not_kept(
+    out: Path, head: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(out / "head", tmp_path / "head")
+    (tmp_path / "head" / "albedo.png").unlink()
+    assert main(["reconstruct", str(head), "--out", str(tmp_path)]) == 2
+    assert "incomplete" in capsys.readouterr().err
+
+
+def test_odd_names_and_places_give_one_line(
+    head: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_name = str(tmp_path / ("a" * 300 + ".png"))
+    assert main(["reconstruct", long_name, "--out", str(tmp_path / "out")]) == 5
+    assert main(["reconstruct", long_name, str(tmp_path / "absent.png"), "--out", "/dev/null/out"]) == 2
+    assert main(["evaluate", "--data", str(head.parent), "--out", str(head)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    latin = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        latin.write_bytes(head.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert main(["reconstruct", str(latin), "--out", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["results"][0]["photo"].endswith("caf?.png")
+    assert (tmp_path / "out" / latin.stem / "result.json").is_file()

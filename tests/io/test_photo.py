@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from facelume.errors import UnreadableInputError, UsageError
 from facelume.io.photo import list_photos, read_photo
@@ -167,3 +167,20 @@ def test_list_photos(tmp_path: Path, picture: Image.Image) -> None:
     picture.save(tmp_path / "a.jpg")
     (tmp_path / "notes.txt").write_text("x")
     assert [p.name for p in list_photos(tmp_path)] == ["a.jpg", "b.PNG"]
+
+
+def _swapping_profile() -> bytes:
+    """An sRGB profile under another name with red and green exchanged."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    entries = {bytes(profile[i : i + 4]): i for i in range(132, 132 + 12 * profile[131], 12)}
+    red, green = (slice(entries[tag] + 4, entries[tag] + 8) for tag in (b"rXYZ", b"gXYZ"))
+    profile[red], profile[green] = profile[green], profile[red]
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colour_profile_counts_in_every_mode(tmp_path: Path, mode: str) -> None:
+    image = Image.new("RGB", (8, 8), (200, 50, 0))
+    image = image.quantize(4) if mode == "P" else image.convert(mode)
+    image.save(tmp_path / "a.png", icc_profile=_swapping_profile())
+    np.testing.assert_allclose(read_photo(tmp_path / "a.png").srgb[4, 4], (50, 200, 0), atol=2)

@@ -1,5 +1,6 @@
 """Rendering again: from memory, from a folder, with other lights and albedos."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.illumination import light_presets
 from facelume.io.picture import decode_srgb, encode_srgb
-from facelume.pipeline import Reconstruction, read_result, relight
+from facelume.pipeline import Reconstruction, read_result, relight, saved_result
 from facelume.pipeline.posed_face import resolve_light, turn_light
 from facelume.pipeline.reconstruction import unit_light
 
@@ -127,3 +128,41 @@ def test_damaged_or_foreign_results_are_refused(result: Path, tmp_path: Path) ->
     (foreign / "result.json").write_text(json.dumps(manifest))
     with pytest.raises(AssetError, match="another build"):
         read_result(foreign)
+
+
+def test_cut_off_and_flipped_archives_are_refused(result: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(result, damaged)
+    data = (result / "illumination.npz").read_bytes()
+    middle = len(data) // 2
+    for content in (data[:middle], data[:middle] + bytes(60) + data[middle + 60 :]):
+        (damaged / "illumination.npz").write_bytes(content)
+        with pytest.raises(UnreadableInputError, match=r"illumination\.npz"):
+            read_result(damaged)
+        with pytest.raises(UnreadableInputError, match=r"illumination\.npz"):
+            resolve_light(damaged / "illumination.npz")
+
+
+def test_maps_of_another_atlas_are_refused(
+    result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(result, other)
+    own = saved_result.load_face_model("open")
+    models = iter([own, dataclasses.replace(own, atlas_id="another")] * 3)
+    monkeypatch.setattr(saved_result, "load_face_model", lambda _: next(models))
+    for option in ({"albedo_from": other}, {"light_from": other}):
+        with pytest.raises(UsageError, match="face model"):
+            relight(result, tmp_path / "x.png", **option)
+    relight(result, tmp_path / "x.png", light_from=other, coarse=True)  # one light fits any face
+
+
+def test_misleading_requests_are_refused(result: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.png"):
+        relight(result, tmp_path / "x.jpg")
+    with pytest.raises(UsageError, match="per texel"):
+        relight(result, tmp_path / "x.png", light=str(result / "illumination.npz"), coarse=True)
+    header = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 32 +X 32\n"
+    (tmp_path / "probe.hdr").write_bytes(header + bytes([128, 128, 128, 129] * 1024))
+    with pytest.raises(UnreadableInputError, match="twice as wide"):
+        relight(result, tmp_path / "x.png", light=str(tmp_path / "probe.hdr"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 ok, 1 some photos of a batch failed, 2 usage, 3 no face, 4 weights or assets,
         5 unreadable input, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names come out as the bytes they are
     try:
         command = tyro.cli(
             Command,  # type: ignore[arg-type]

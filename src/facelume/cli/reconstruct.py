@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,11 +119,11 @@ class Reconstruct:
                     reason = f"internal error, please report: {type(error).__name__}: {error}"
                     failures.append({"photo": str(photo), "error": reason, "exit_code": 1})
                 bar.advance(task)
-        record_failures(self.out, failures)
         for failure in failures:
             log(f"facelume: failed: {failure['error']}")
         if self.json:
             say_json({"results": results, "failures": failures})
+        record_failures(self.out, failures)
         return 1 if failures else 0
 
 
@@ -140,9 +141,10 @@ def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
     if not paths:
         raise UsageError("name at least one photo or folder of photos")
     photos: list[Path] = []
+    # Path.is_dir raises where a name is too long or a folder on the way is closed; os.path.isdir says no.
     for path in paths:
-        photos += list_photos(path) if path.is_dir() else [path]
-    return photos, len(photos) > 1 or any(path.is_dir() for path in paths)
+        photos += list_photos(path) if os.path.isdir(path) else [path]
+    return photos, len(photos) > 1 or any(os.path.isdir(path) for path in paths)
 
 
 def require_distinct_names(photos: Sequence[Path], *, all_faces: bool) -> None:
@@ -170,17 +172,27 @@ def require_free_place(target: Path, *, overwrite: bool) -> None:
     from facelume.io.result_folder import MANIFEST_NAME, require_replaceable
 
     for parent in target.parents:
-        if parent.exists() and not parent.is_dir():
+        if os.path.exists(parent) and not os.path.isdir(parent):
             raise UsageError(f"{parent}: is a file; choose another --out")
-    if overwrite or not (target / MANIFEST_NAME).is_file():
+    if overwrite or not os.path.isfile(target / MANIFEST_NAME):
         require_replaceable(target, overwrite=True)
 
 
 def record_failures(out: Path, failures: Sequence[dict[str, Any]]) -> None:
-    """Writes ``failures.json``, or removes an older one when nothing failed."""
+    """Writes ``failures.json``, or removes an older one when nothing failed.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
     path = out / "failures.json"
-    if failures:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(failures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    else:
-        path.unlink(missing_ok=True)
+    text = json.dumps(failures, indent=2, ensure_ascii=False) + "\n"
+    try:
+        if failures:
+            out.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="replace")  # names that are no UTF-8
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another --out"
+        ) from error

@@ -24,7 +24,8 @@ def log(line: str) -> None:
 
 def say_json(document: Any) -> None:
     """Writes one JSON document to stdout."""
-    say(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    say(text.encode("utf-8", "replace").decode())  # names that are no UTF-8 get question marks
 
 
 def say_table(rows: list[tuple[str, ...]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import resource
 import time
@@ -83,14 +84,19 @@ def evaluate(
         The content of ``summary.json``.
     """
     references = select(read_references(data), options)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{out}: cannot be made ({error.strerror or error}); choose another --out"
+        ) from error
     reconstructor = reconstructor or Reconstructor(uv_size=options.uv_size)
     rows = []
     with (out / "photos.jsonl").open("w") as log:
         for done, reference in enumerate(references, start=1):
             row = _evaluate_photo(reference, out, reconstructor)
             rows.append(row)
-            log.write(json.dumps(row) + "\n")
+            log.write(json.dumps(_finite(row), allow_nan=False) + "\n")
             log.flush()
             if on_photo is not None:
                 on_photo(done, len(references))
@@ -139,6 +145,13 @@ def smooth_light_fidelity(face: Reconstruction, size: int = 64) -> ImageFidelity
     rendering = srgb_from_linear(torch.from_numpy(face.render(array))).numpy()
     photo = face.photo.input_crop.astype(np.float32) / 255.0
     return image_fidelity(rendering, photo, face.face_mask)
+
+
+def _finite(value: Any) -> Any:
+    """The same document with ``None`` where a figure does not exist (an empty mask)."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _statistics(values: Sequence[float]) -> dict[str, float | int]:

@@ -7,14 +7,17 @@ seen in the photo. A data folder is a set, a folder of sets, or a plain folder o
 
 from __future__ import annotations
 
+import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from facelume.data.split import is_validation
-from facelume.errors import UsageError
+from facelume.errors import UnreadableInputError, UsageError
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 LANDMARK_UNITS_PER_PX = 16.0
@@ -69,9 +72,14 @@ def _read_set(folder: Path) -> list[PhotoReference]:
     landmarks: dict[str, Float[np.ndarray, "478 2"]] = {}
     landmark_file = folder / "landmarks.npz"
     if landmark_file.is_file():
-        with np.load(landmark_file, allow_pickle=False) as arrays:
-            points = arrays["points"][..., :2].astype(np.float32) / LANDMARK_UNITS_PER_PX
-            landmarks = {str(name): points[i] for i, name in enumerate(arrays["names"])}
+        try:
+            with np.load(landmark_file, allow_pickle=False) as arrays:
+                points = arrays["points"][..., :2].astype(np.float32) / LANDMARK_UNITS_PER_PX
+                landmarks = {str(name): points[i] for i, name in enumerate(arrays["names"])}
+        except (KeyError, IndexError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise UnreadableInputError(
+                f"{landmark_file}: damaged; it must hold names and points (n, 478, 3)"
+            ) from error
     references = []
     for photo in sorted(images.iterdir()):
         if photo.suffix.lower() not in PHOTO_SUFFIXES:
@@ -96,14 +104,20 @@ def read_references(data: Path) -> list[PhotoReference]:
 
     Raises:
         UsageError: The folder does not exist or holds no photo.
+        UnreadableInputError: A folder cannot be read, or ``landmarks.npz`` is damaged.
     """
-    if not data.is_dir():
+    if not os.path.isdir(data):
         raise UsageError(f"{data} is not a folder; name a folder with photos or sets")
-    subsets = [folder for folder in sorted(data.iterdir()) if (folder / "images").is_dir()]
-    if (data / "images").is_dir() or not subsets:
-        references = _read_set(data)
-    else:
-        references = [reference for folder in subsets for reference in _read_set(folder)]
+    try:
+        subsets = [folder for folder in sorted(data.iterdir()) if os.path.isdir(folder / "images")]
+        if os.path.isdir(data / "images") or not subsets:
+            references = _read_set(data)
+        else:
+            references = [reference for folder in subsets for reference in _read_set(folder)]
+    except OSError as error:
+        raise UnreadableInputError(
+            f"{error.filename or data}: cannot be read ({error.strerror or error})"
+        ) from error
     if not references:
         raise UsageError(f"{data} holds no photo ({', '.join(sorted(PHOTO_SUFFIXES))})")
     return references

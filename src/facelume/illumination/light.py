@@ -8,6 +8,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,11 +80,18 @@ def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "9 3"]:
     """
     file = Path(path)
     if file.suffix.lower() != ".npz":
-        return sh_from_environment_map(load_environment_map(file))
+        radiance = load_environment_map(file)
+        height, width = radiance.shape[:2]
+        if abs(width - 2 * height) > 2:
+            raise UnreadableInputError(
+                f"environment map {file} is {width} x {height}; a lat-long map of all directions is twice as "
+                "wide as high: convert light probes and cube maps first"
+            )
+        return sh_from_environment_map(radiance)
     try:
         with np.load(file, allow_pickle=False) as content:
             values = content["sh_radiance"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UnreadableInputError(
             f"cannot read a light from {file} ({error}); it must be a .npz with sh_radiance of shape (9, 3)"
         ) from error

@@ -157,10 +157,11 @@ def _srgb_from_image(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
     if image.mode.startswith("I") or image.mode == "F":
         return _pixels_from_wide(np.asarray(image))
     if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
-        image = image.convert("RGBA")
+        image = _to_srgb_profile(image.convert("LA" if image.mode in {"L", "LA", "La"} else "RGBA"))
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    image = _to_srgb_profile(image)
+        image = Image.alpha_composite(white, image if image.mode == "RGBA" else image.convert("RGBA"))
+    else:
+        image = _to_srgb_profile(image.convert("RGB") if image.mode == "P" else image)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -174,10 +175,12 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_srgb_profile(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
-    if not profile or image.mode not in {"RGB", "CMYK", "L", "RGBA"}:
+    if not profile or image.mode not in {"RGB", "CMYK", "L", "RGBA", "LA"}:
         return image
-    if image.mode == "RGBA":
-        image = image.convert("RGB")
+    if image.mode.endswith("A"):
+        opaque = _to_srgb_profile(image.convert(image.mode[:-1])).convert("RGB")
+        opaque.putalpha(image.getchannel("A"))
+        return opaque
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(source).lower():

@@ -50,21 +50,28 @@ def publish(target: Path, fill: Callable[[Path], None], *, overwrite: bool = Fal
 
 def require_replaceable(target: Path, *, overwrite: bool) -> None:
     """Raises UsageError if something stands where a result should go and may not be replaced."""
-    if target.is_dir():
-        if not any(target.iterdir()):
+    if os.path.isdir(target):
+        try:
+            is_empty = not any(target.iterdir())
+        except OSError as error:
+            raise UsageError(
+                f"{target}: cannot be read ({error.strerror or error}); choose another --out"
+            ) from error
+        if is_empty:
             return
-        if not (target / MANIFEST_NAME).is_file():
+        if not os.path.isfile(target / MANIFEST_NAME):
             raise UsageError(f"{target}: exists and is not a facelume result; choose another --out")
         if not overwrite:
-            raise UsageError(f"{target}: already holds a result of other input or settings; pass --overwrite")
-    elif target.exists():
+            raise UsageError(f"{target}: already holds another or an incomplete result; pass --overwrite")
+    elif os.path.exists(target):
         raise UsageError(f"{target}: is a file; choose another --out")
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Writes ``result.json``; values that JSON cannot hold (NaN, infinity) are refused with ValueError."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+    # A file name that is no UTF-8 gets question marks; its photo is known by its hash.
+    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8", errors="replace")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from facelume.errors import UnreadableInputError
 from facelume.io.photo import hash_photo
 from facelume.io.result_folder import MANIFEST_NAME, read_manifest
 from facelume.pipeline.reconstructor import Reconstructor
+from facelume.pipeline.result_files import RESULT_FILES
 
 
 def finished_results(
@@ -17,7 +18,8 @@ def finished_results(
 ) -> list[Path]:
     """Returns the folders of a photo whose results are up to date; empty if any is missing or different.
 
-    A result is up to date if photo, weights, face model, atlas size and package version are the same.
+    A result is up to date if photo, weights, face model, atlas size and package version are the same, and
+    no file is missing.
 
     Args:
         target: Folder of the largest face.
@@ -58,4 +60,5 @@ def _matching(folder: Path, sha256: str, expected: dict[str, Any]) -> dict[str, 
     except UnreadableInputError:
         return None
     same = all(manifest.get(key) == value for key, value in expected.items())
+    same = same and all((folder / name).is_file() for name in RESULT_FILES)
     return manifest if same and manifest.get("input", {}).get("sha256") == sha256 else None

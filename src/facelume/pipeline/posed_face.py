@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -217,7 +219,7 @@ def _read_light_arrays(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as content:
             values = content["sh_radiance"]
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UnreadableInputError(f"{path}: no light; it must be a .npz with sh_radiance (9, 3)") from error
     if values.dtype.kind != "f":
         raise UnreadableInputError(f"{path}: sh_radiance is {values.dtype}, it must be floating")

@@ -24,6 +24,14 @@ from facelume.pipeline.reconstruction import LIGHT_MAP_SIZE, fidelity_document
 if TYPE_CHECKING:
     from facelume.pipeline.reconstruction import Reconstruction
 
+RESULT_FILES = (
+    *("result.json", "params.npz", "illumination.npz", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.ply"),
+    *("input_crop.png", "render_detail.png", "render_coarse.png", "render_albedo.png", "face_mask.png"),
+    *("albedo.png", "albedo_prior.png", "texture.png", "confidence.png", "shading.png"),
+    *("overlay.png", "preview.png"),
+)
+"""Every file of a whole result folder."""
+
 
 def save_reconstruction(face: Reconstruction, target: Path, *, meshes: bool, overwrite: bool) -> Path:
     """Writes the folder atomically, see ``Reconstruction.save``."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -87,22 +89,35 @@ def relight(
         size_px: Width and height of the picture.
 
     Raises:
-        UsageError: Two lights are named, the light is unknown, or the picture cannot be written.
+        UsageError: Two lights are named, the light is unknown, maps belong to another atlas, or the picture
+            cannot be written.
         UnreadableInputError: A folder or file cannot be read.
     """
     if light is not None and light_from is not None:
         raise UsageError("--light and --light-from both name the light; leave one of them out")
+    target = Path(out)
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target}: the picture is a PNG; give --out a name that ends in .png")
     face = read_result(result)
     light_giver = face if light_from is None else read_result(light_from)
-    albedo = face.albedo if albedo_from is None else read_result(albedo_from).albedo
-    chosen = light_giver.light_coarse if coarse else light_giver.illumination
+    albedo_giver = face if albedo_from is None else read_result(albedo_from)
+    _require_same_atlas(face, albedo_giver)
+    albedo = albedo_giver.albedo
     if light is not None:
         chosen = resolve_light(light)
+        if coarse and chosen.ndim > 2:
+            raise UsageError(
+                f"{light} is a light per texel; for the coarse light of a result use --light-from --coarse"
+            )
+    elif coarse:
+        chosen = light_giver.light_coarse
+    else:
+        _require_same_atlas(face, light_giver)
+        chosen = light_giver.illumination
     if yaw_rad:
         chosen = turn_light(chosen, yaw_rad)
     with torch.inference_mode():
         picture = encode_srgb(face.posed.render(albedo, chosen, size_px=size_px))
-    target = Path(out)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_png(target, picture)
@@ -110,6 +125,14 @@ def relight(
         raise UsageError(
             f"{target}: cannot be written ({error.strerror or error}); choose another --out"
         ) from error
+
+
+def _require_same_atlas(face: SavedResult, giver: SavedResult) -> None:
+    if face.posed.model.atlas_id != giver.posed.model.atlas_id:
+        raise UsageError(
+            f"{giver.folder}: its maps belong to the face model {giver.posed.model.name!r} and do not fit "
+            f"{face.folder}, which has {face.posed.model.name!r}; reconstruct both with one model"
+        )
 
 
 def _model_of(folder: Path, name: str, sha256: str) -> FaceModel:
@@ -125,7 +148,7 @@ def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in names}
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UnreadableInputError(f"{path}: missing or damaged; reconstruct the photo again") from error
     if any(not np.isfinite(values).all() for values in arrays.values()):
         raise UnreadableInputError(f"{path}: holds values that are not finite; reconstruct the photo again")
