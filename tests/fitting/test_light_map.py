@@ -4,7 +4,13 @@ import math
 
 import torch
 
-from facelume.fitting.light_map import DARK_OFFSET, settle_light
+from facelume.fitting.light_map import (
+    DARK_OFFSET,
+    MOUTH_GAINS,
+    inner_mouth_gain,
+    light_inner_mouth,
+    settle_light,
+)
 
 
 def constant_light(size: int) -> torch.Tensor:
@@ -43,10 +49,31 @@ def test_half_of_the_colour_is_followed_by_default() -> None:
     albedo = torch.full((1, 3, 16, 16), 0.5)
     photo = torch.tensor([0.7, 0.5, 0.35]).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
     shares = [
-        settle_light(constant_light(16), albedo, photo, torch.ones(1, 16, 16), colour_share=share)[0, :3, 8, 8]
+        settle_light(constant_light(16), albedo, photo, torch.ones(1, 16, 16), colour_share=share)
         for share in (0.0, 0.5, 1.0)
     ]
+    shares = [light[0, :3, 8, 8] for light in shares]
     spread = [float(torch.log(s[0] / s[2])) for s in shares]
     assert abs(spread[0]) < 1e-5
     assert abs(spread[1] - 0.5 * spread[2]) < 1e-4
     assert spread[2] > 0.5
+
+
+def test_the_inner_mouth_takes_a_share_of_the_coarse_light() -> None:
+    part = torch.zeros(32, 32, dtype=torch.long)
+    part[24:, :] = 4
+    coarse = torch.randn(1, 9, 3, generator=torch.Generator().manual_seed(0))
+    light = light_inner_mouth(constant_light(16), coarse, part, 0.5)
+    torch.testing.assert_close(light[0, :, 14, 3], 0.5 * coarse.flatten(1)[0])
+    torch.testing.assert_close(light[..., :12, :], constant_light(16)[..., :12, :])
+
+
+def test_the_share_is_the_median_ratio_of_photo_and_rendering() -> None:
+    rendering = torch.full((3, 8, 8), 0.5)
+    photo = torch.full((3, 8, 8), 0.2)
+    assert abs(inner_mouth_gain(rendering, photo, torch.ones(8, 8, dtype=torch.bool)) - 0.4) < 1e-6
+    few = torch.zeros(8, 8, dtype=torch.bool)
+    few[0, :5] = True
+    assert inner_mouth_gain(rendering, photo, few) == MOUTH_GAINS[1]
+    dark = inner_mouth_gain(rendering, 0.01 * photo, torch.ones(8, 8, dtype=torch.bool))
+    assert abs(dark - MOUTH_GAINS[0]) < 1e-6

@@ -1,9 +1,9 @@
-"""Smooth correction of a light map, so that the lit albedo agrees with the photo where it was seen."""
+"""Corrections of a light map, so that the lit albedo agrees with the photo where it was seen."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +11,10 @@ from facelume.uv import masked_low_pass
 
 DARK_OFFSET = 0.01
 LARGEST_LOG_GAIN = 1.0
+FIRST_MOUTH_PART = 3
+FEWEST_MOUTH_PIXELS = 12
+MOUTH_GAINS = (0.15, 0.6, 1.2)
+"""Least, usual and largest share of the coarse light that gets into a mouth."""
 
 
 def settle_light(
@@ -49,3 +53,42 @@ def settle_light(
     trust = masked_low_pass(weight, torch.ones_like(weight), box_px).clamp(0, 1)
     gain = torch.exp((smooth * trust).clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN))
     return (light.unflatten(1, (9, 3)) * gain[:, None]).flatten(1, 2)
+
+
+def inner_mouth_gain(
+    rendering: Float[Tensor, "3 H W"], photo_linear: Float[Tensor, "3 H W"], mask: Bool[Tensor, "H W"]
+) -> float:
+    """How much of the coarse light reaches teeth and tongue: the median ratio of the photo to the rendering.
+
+    Args:
+        rendering: The face under its coarse light, linear.
+        photo_linear: The crop, linear.
+        mask: Pixels that show the inner mouth.
+
+    Returns:
+        A factor between the bounds of ``MOUTH_GAINS``; its middle value where too little is seen.
+    """
+    least, usual, largest = MOUTH_GAINS
+    if int(mask.sum()) < FEWEST_MOUTH_PIXELS:
+        return usual
+    ratio = photo_linear[:, mask].mean(dim=0) / rendering[:, mask].mean(dim=0).clamp(min=DARK_OFFSET)
+    return float(ratio.median().clamp(least, largest))
+
+
+def light_inner_mouth(
+    light: Float[Tensor, "b 27 m m"],
+    coarse_light: Float[Tensor, "b 9 3"],
+    part: Int[Tensor, "s s"],
+    gain: float,
+) -> Float[Tensor, "b 27 m m"]:
+    """Give the texels of teeth, tongue and inner mouth, which no network sees, a share of the coarse light.
+
+    Args:
+        light: SH radiance per texel, channel ``3 k + rgb``.
+        coarse_light: SH radiance of the whole face.
+        part: Part number of each texel, at any size that is a multiple of the light map's.
+        gain: See :func:`inner_mouth_gain`.
+    """
+    step = part.shape[-1] // light.shape[-1]
+    is_mouth = (part >= FIRST_MOUTH_PART)[step // 2 :: step, step // 2 :: step]
+    return torch.where(is_mouth, gain * coarse_light.flatten(1)[..., None, None], light)

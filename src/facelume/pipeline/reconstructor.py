@@ -28,7 +28,12 @@ from facelume.fitting.appearance import (
     fit_appearance,
     refit_light,
 )
-from facelume.fitting.light_map import settle_light
+from facelume.fitting.light_map import (
+    FIRST_MOUTH_PART,
+    inner_mouth_gain,
+    light_inner_mouth,
+    settle_light,
+)
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.networks.refine import RefinerInput, RefinerOutput, refine
@@ -37,6 +42,8 @@ from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face
 from facelume.pipeline.posed_face import PosedFace, light_array
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import LIGHT_MAP_SIZE, FaceMaps, PhotoView, Reconstruction
+from facelume.raster import render
+from facelume.reflectance import linear_from_srgb
 from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, texel_map, unwrap
 from facelume.weights import WeightRecord, build_and_load, find_record
 
@@ -222,7 +229,6 @@ class Reconstructor:
         )
         lit = upsample(refined.albedo, refined.light.shape[-1]) * refined.shading
         light = settle_light(refined.light, lit, unwrapped.texture, unwrapped.visibility)
-        refined = replace(refined, light=light)
         coarse = refit_light(
             self._albedo_basis,
             refined.albedo,
@@ -231,6 +237,10 @@ class Reconstructor:
             texels.normal_light,
             coarse,
         )
+        shown = (buffers.part[0] >= FIRST_MOUTH_PART) & (parsing[0] > 0.5)
+        crop_linear = linear_from_srgb(torch.from_numpy(face.crop_srgb)).to(light).permute(2, 0, 1)
+        gain = inner_mouth_gain(render(buffers, refined.albedo, coarse)[0], crop_linear, shown)
+        refined = replace(refined, light=light_inner_mouth(light, coarse, texels.part, gain))
         timer.lap("refine")
         maps = _public_maps(refined, prior_albedo, unwrapped, self.uv_size)
         timer.lap("maps")
