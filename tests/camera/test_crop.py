@@ -92,3 +92,11 @@ def test_impossible_landmarks_are_refused(points, message):
 def test_a_matrix_that_is_no_similarity_is_refused(matrix):
     with pytest.raises(UsageError, match="no similarity"):
         CropTransform(photo_from_crop=np.array(matrix))
+
+
+def test_pixels_inside_are_those_whose_centre_lies_in_the_photo():
+    crop = CropTransform(np.array([[0.5, 0.0, -10.0], [0.0, 0.5, 20.0]]))
+    inside = crop.pixels_inside(60, 100)
+    expected = np.zeros((224, 224), dtype=bool)
+    expected[:160, 20:140] = True
+    np.testing.assert_array_equal(inside, expected)

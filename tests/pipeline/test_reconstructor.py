@@ -142,6 +142,10 @@ def test_face_cut_by_the_border_works_or_is_refused(
         return
     shifted = found.landmarks_px["mediapipe478"] + offset.get(part, (0, 0))
     assert _distance(shifted, face) < 0.2
+    height, width = cut.shape[:2]
+    rows, columns = np.nonzero(found.face_mask)
+    masked_px = found.crop.to_photo(np.stack([columns + 0.5, rows + 0.5], axis=-1))
+    assert ((masked_px >= 0) & (masked_px <= (width, height))).all()
 
 
 @pytest.mark.parametrize("kind", ["flat", "noise", "gradient", "one pixel", "thin", "flag"])

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from facelume.errors import UsageError
 from facelume.types import FaceDetection
@@ -74,6 +74,12 @@ class CropTransform:
         """Crop position of photo positions, pixels."""
         matrix = self.crop_from_photo
         return points_px @ matrix[:, :2].T + matrix[:, 2]
+
+    def pixels_inside(self, width_px: int, height_px: int) -> Bool[np.ndarray, "224 224"]:
+        """Crop pixels whose centre lies in a photo of this size; the others repeat the photo's edge."""
+        centres = np.arange(CROP_SIZE_PX) + 0.5
+        photo_px = self.to_photo(np.stack(np.meshgrid(centres, centres), axis=-1))
+        return ((photo_px >= 0) & (photo_px <= (width_px, height_px))).all(axis=-1)
 
 
 def crop_from_landmarks(landmarks_px: Float[np.ndarray, "L 2"], roll_rad: float = 0.0) -> CropTransform:

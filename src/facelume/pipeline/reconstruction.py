@@ -156,8 +156,12 @@ class Reconstruction:
 
     @cached_property
     def face_mask(self) -> Bool[np.ndarray, "224 224"]:
-        """M_face = M_parsing × M_proj: crop pixels that show bare skin of the face front."""
-        return self.posed.face_front() & (self.parsing > BARE_FACE)
+        """M_face = M_parsing × M_proj: crop pixels that show bare skin of the face front.
+
+        Where the crop reaches beyond the photo there is nothing to see: its repeated edge is no face.
+        """
+        shown = self.crop.pixels_inside(*self.photo.size_px)
+        return self.posed.face_front() & (self.parsing > BARE_FACE) & shown
 
     @cached_property
     def render_detail(self) -> UInt8[np.ndarray, "224 224 3"]:
