@@ -120,6 +120,7 @@ def test_batch_does_the_rest_and_lists_failures(
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert "Traceback" not in captured.err
+    assert "1 of 8 files are left out (.txt)" in captured.err
     assert {Path(entry["folder"]).name for entry in report["results"]} == {"one", "two"}
     found = {Path(f["photo"]).name: f["exit_code"] for f in report["failures"]}
     assert found == {name: status for name, status in bad.items() if name != "absent.png"}

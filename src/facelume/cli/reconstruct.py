@@ -143,8 +143,23 @@ def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
     photos: list[Path] = []
     # Path.is_dir raises where a name is too long or a folder on the way is closed; os.path.isdir says no.
     for path in paths:
-        photos += list_photos(path) if os.path.isdir(path) else [path]
+        if os.path.isdir(path):
+            found = list_photos(path)
+            log_left_out(path, found)
+            photos += found
+        else:
+            photos.append(path)
     return photos, len(photos) > 1 or any(os.path.isdir(path) for path in paths)
+
+
+def log_left_out(folder: Path, photos: Sequence[Path]) -> None:
+    """Says which kinds of files of a folder do not count as photos: nothing is skipped silently."""
+    taken = {photo.name for photo in photos}
+    with os.scandir(folder) as entries:
+        others = [e.name for e in entries if e.name not in taken and e.name[0] != "." and e.is_file()]
+    if others:
+        kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in others}))
+        log(f"{folder}: {len(others)} of {len(others) + len(taken)} files are left out ({kinds})")
 
 
 def require_distinct_names(photos: Sequence[Path], *, all_faces: bool) -> None:
