@@ -70,6 +70,17 @@ def test_unseen_texels_continue_the_light_of_seen_ones(maps):
     assert float(gain[..., 20:].std()) < 0.5 * float(gain[..., :14].std())
 
 
+def test_detail_is_not_trusted_in_the_dark(maps):
+    light = white_light(2)
+    light[:, 3] = 3.0  # lit from +X: texels whose normals point to -X get next to nothing
+    normals = torch.zeros(2, 3, 64, 64)
+    normals[:, 0, :, :32], normals[:, 0, :, 32:] = 1.0, -1.0
+    side = dataclasses.replace(maps, coarse_light=light, normals_light=normals)
+    gate = refine(Refiner(config()), side).gate.detach()
+    assert float(gate[..., :15].mean()) == pytest.approx(0.5, abs=0.05)
+    assert float(gate[..., 17:].max()) < 0.05
+
+
 def test_paper_heads_need_no_context():
     network = Refiner(RefinerConfig(width=2, map_size=32))
     prior = torch.rand(1, 3, 32, 32)

@@ -15,6 +15,8 @@ from facelume.reflectance import srgb_from_linear
 from facelume.uv import fill_with_noise, pull_push, transfer_detail
 
 _NOISE_SEED = 20
+# Below this share of the face's mean shading, detail is trusted less and less.
+_DIM_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,23 @@ def refine(refiner: Refiner, maps: RefinerInput, generator: torch.Generator | No
         unknown = torch.zeros_like(raw_albedo[:, :1])
         albedo = upsample(albedo_low, maps.texture.shape[-1])
         return RefinerOutput(albedo, light, unknown, unknown + 0.5, albedo_low, unknown, shading)
-    gate = torch.sigmoid(raw_albedo[:, 3:4])
+    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(shading, maps.visibility)
     confidence_logit = raw_albedo[:, 4:5]
     albedo = transfer_detail(maps.texture, shading, maps.visibility, albedo_low, gate)
     confidence = torch.sigmoid(confidence_logit)
     return RefinerOutput(albedo, light, gate, confidence, albedo_low, confidence_logit, shading)
+
+
+def _light_enough(
+    shading: Float[Tensor, "b 3 m m"], visibility: Float[Tensor, "b s s"]
+) -> Float[Tensor, "b 1 m m"]:
+    """Trust in the photo's detail, falling to 0 with the light: dividing by little light magnifies noise."""
+    level = shading.mean(dim=1, keepdim=True)
+    weight = upsample(visibility[:, None], level.shape[-1])
+    usual = (level * weight).sum(dim=(-1, -2), keepdim=True) / weight.sum(
+        dim=(-1, -2), keepdim=True
+    ).clamp_min(1e-6)
+    return (level / (_DIM_SHARE * usual).clamp_min(1e-6)).clamp(0.0, 1.0)
 
 
 def map_shading(
