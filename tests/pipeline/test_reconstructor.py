@@ -146,6 +146,7 @@ def test_face_cut_by_the_border_works_or_is_refused(
     rows, columns = np.nonzero(found.face_mask)
     masked_px = found.crop.to_photo(np.stack([columns + 0.5, rows + 0.5], axis=-1))
     assert ((masked_px >= 0) & (masked_px <= (width, height))).all()
+    assert any("border cuts off" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("kind", ["flat", "noise", "gradient", "one pixel", "thin", "flag"])

@@ -79,7 +79,7 @@ class CropTransform:
         """Crop pixels whose centre lies in a photo of this size; the others repeat the photo's edge."""
         centres = np.arange(CROP_SIZE_PX) + 0.5
         photo_px = self.to_photo(np.stack(np.meshgrid(centres, centres), axis=-1))
-        return ((photo_px >= 0) & (photo_px <= (width_px, height_px))).all(axis=-1)
+        return np.all((photo_px >= 0) & (photo_px <= (width_px, height_px)), axis=-1)
 
 
 def crop_from_landmarks(landmarks_px: Float[np.ndarray, "L 2"], roll_rad: float = 0.0) -> CropTransform:

@@ -140,10 +140,12 @@ def fit_appearance(
     centre = texture.new_zeros(batch, rows.shape[-1])
     if start is not None:
         centre, sigma = start.albedo, config.start_sigma
+    observed, facing = (maps.flatten(2)[..., chosen].transpose(1, 2) for maps in (image, normals))
     fit = fit_light_and_albedo(
         (mean + torch.einsum("nca,ba->bnc", rows, centre)).clamp(0.01, 1.0),
         (sigma * rows).expand(batch, -1, -1, -1),
-        *(maps.flatten(2)[..., chosen].transpose(1, 2) for maps in (image, normals)),
+        observed,
+        facing,
         seen.flatten(1)[:, chosen],
         config=config.photometric,
     )
@@ -177,5 +179,9 @@ def refit_light(
     seen = _shrunk(visibility[:, None], basis.size)
     image = _shrunk(texture * visibility[:, None], basis.size) / seen.clamp_min(1e-3)
     normals = functional.normalize(_shrunk(normals_light, basis.size), dim=1)
-    columns = [maps.flatten(2).transpose(1, 2) for maps in (_shrunk(albedo, basis.size), image, normals)]
-    return fit_sh_radiance(*columns, (seen[:, 0] * basis.mask).flatten(1), prior=light, ridge=ridge)
+    reflected, observed, facing = (
+        maps.flatten(2).transpose(1, 2) for maps in (_shrunk(albedo, basis.size), image, normals)
+    )
+    return fit_sh_radiance(
+        reflected, observed, facing, (seen[:, 0] * basis.mask).flatten(1), prior=light, ridge=ridge
+    )

@@ -51,6 +51,7 @@ PhotoSource = str | Path | Image.Image | np.ndarray | Photo
 _UV_SIZES = (256, 512, 1024, 2048)
 _SAME_FACE_OVERLAP = 0.5
 _FEW_TEXELS_SEEN = 0.15
+_MUCH_CUT_OFF = 0.05
 _Tensors = TypeVar("_Tensors", LandmarkBasis, AlbedoBasis)
 
 
@@ -254,7 +255,7 @@ class Reconstructor:
             photo=view,
             weights=self.weights,
             timings_s=timer.seconds,
-            warnings=tuple(_warnings(face, self._limits, unwrapped)),
+            warnings=tuple(_warnings(face, self._limits, unwrapped, _cut_off(posed, face, view))),
         )
 
     def _pose(self, posed: PosedFace, size: int) -> PosedTexels:
@@ -315,7 +316,15 @@ def _public_maps(
     )
 
 
-def _warnings(face: AlignedFace, limits: AlignmentLimits, unwrapped: UnwrapResult) -> list[str]:
+def _cut_off(posed: PosedFace, face: AlignedFace, view: PhotoView) -> float:
+    """Share of the face front that lies beyond the photo's border."""
+    front = posed.face_front()
+    return float((front & ~face.crop.pixels_inside(*view.size_px)).sum() / max(front.sum(), 1))
+
+
+def _warnings(
+    face: AlignedFace, limits: AlignmentLimits, unwrapped: UnwrapResult, cut_off: float
+) -> list[str]:
     found = []
     if face.residual > limits.doubtful_residual:
         found.append(f"the mesh follows the landmarks only to {face.residual:.1%} of the face's size")
@@ -323,6 +332,8 @@ def _warnings(face: AlignedFace, limits: AlignmentLimits, unwrapped: UnwrapResul
         found.append(f"the landmarks are uncertain: about {face.sigma:.1%} of the face's size")
     if face.turn_rad > limits.doubtful_turn_rad:
         found.append(f"the head is turned by {math.degrees(face.turn_rad):.0f}°; its far side is completed")
+    if cut_off > _MUCH_CUT_OFF:
+        found.append(f"the photo's border cuts off {cut_off:.0%} of the face; that part is guessed")
     if float(unwrapped.visibility.mean()) < _FEW_TEXELS_SEEN:
         found.append("the photo shows little of the face; most of the albedo is completed")
     if face.crop.scale < 0.5:
