@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from facelume.errors import FacelumeError, NoFaceError, UsageError
-from facelume.evaluation.measure import FOUND_IOU, measure_result
+from facelume.evaluation.measure import FOUND_IOU, measure_result, prior_albedo_error
 from facelume.evaluation.references import PhotoReference, read_references
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline import Reconstruction, Reconstructor
@@ -126,6 +126,9 @@ def _evaluate_photo(reference: PhotoReference, out: Path, reconstructor: Reconst
     face.save(folder, meshes=False)
     row |= measure_result(folder, reference)
     row["detail_light_64"] = asdict(smooth_light_fidelity(face))
+    truth = reference.albedo_truth()
+    if truth is not None:
+        row["albedo"]["error_of_prior"] = prior_albedo_error(face, truth)
     row["found"] = bool(row.get("box_iou", 1.0) >= FOUND_IOU)
     return row
 

@@ -14,6 +14,8 @@ from PIL import Image
 
 from facelume.evaluation.references import AlbedoTruth, PhotoReference
 from facelume.metrics import image_fidelity, landmark_box, normalised_mean_error, scale_free_error
+from facelume.pipeline import Reconstruction
+from facelume.pipeline.reconstruction import unit_light
 from facelume.reflectance import ita_degrees, linear_from_srgb
 
 FOUND_IOU = 0.5
@@ -101,3 +103,15 @@ def _measure_albedo(
         "covered_share": float(counted.sum() / max(inside.sum(), 1)),
         "ita_error_deg": abs(_ita_of_mean(albedo[counted]) - _ita_of_mean(true_albedo[counted])),
     }
+
+
+def prior_albedo_error(face: Reconstruction, truth: AlbedoTruth) -> float:
+    """Albedo error in the crop of the face model's albedo alone, before the refiner: what refinement adds to.
+
+    Args:
+        face: A finished reconstruction.
+        truth: The true albedo of its photo.
+    """
+    true_albedo, inside = truth_in_crop(truth, face.crop.photo_from_crop, face.face_mask.shape[0])
+    prior = face.posed.render(face.maps.albedo_prior, unit_light())
+    return scale_free_error(prior, true_albedo, inside & (prior.sum(axis=-1) > 0))
