@@ -143,6 +143,13 @@ def test_all_faces_of_a_photo(head: Path, tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / n) for n in ("pair", "pair_1")]
     assert main([*arguments, "--json"]) == 0
     assert [r["status"] for r in json.loads(capsys.readouterr().out)["results"]] == ["kept", "kept"]
+    # The place of the second face is taken by the result of a photo that is named like it.
+    manifest = tmp_path / "out" / "pair_1" / "result.json"
+    manifest.write_text(manifest.read_text().replace('"face_index": 1', '"face_index": 0'))
+    (tmp_path / "out" / "pair" / "albedo.png").unlink()
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "another photo" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "pair" / "albedo.png").exists()
 
 
 def test_doctor_and_weights(capsys: pytest.CaptureFixture[str]) -> None:

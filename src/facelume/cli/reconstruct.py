@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import Positional
 
 from facelume.cli.reporting import log, progress, say, say_json
-from facelume.errors import FacelumeError, UsageError
+from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
 if TYPE_CHECKING:
     from facelume.pipeline import Reconstructor
@@ -80,9 +80,10 @@ class Reconstruct:
         faces = (
             reconstructor.reconstruct_all(picture) if self.all_faces else [reconstructor.reconstruct(picture)]
         )
+        folders = [target] + [target.with_name(f"{target.name}_{index}") for index in range(1, len(faces))]
+        require_own_places(folders, overwrite=self.overwrite)
         reports = []
-        for index, face in enumerate(faces):
-            folder = target if index == 0 else target.with_name(f"{target.name}_{index}")
+        for face, folder in zip(faces, folders, strict=True):
             face.save(folder, overwrite=self.overwrite)
             for warning in face.warnings:
                 log(f"{photo}: {warning}")
@@ -191,6 +192,27 @@ def require_free_place(target: Path, *, overwrite: bool) -> None:
             raise UsageError(f"{parent}: is a file; choose another --out")
     if overwrite or not os.path.isfile(target / MANIFEST_NAME):
         require_replaceable(target, overwrite=True)
+
+
+def require_own_places(folders: Sequence[Path], *, overwrite: bool) -> None:
+    """Raises UsageError if a further face of a photo would replace something else; nothing is written yet.
+
+    Args:
+        folders: Where the faces of one photo go, largest first.
+        overwrite: Results may be replaced, but not that of another photo that is named like a further face.
+    """
+    from facelume.io.result_folder import MANIFEST_NAME, read_manifest, require_replaceable
+
+    for index, folder in enumerate(folders):
+        require_replaceable(folder, overwrite=overwrite)
+        if index == 0 or not os.path.isfile(folder / MANIFEST_NAME):
+            continue
+        try:
+            kept = read_manifest(folder)
+        except UnreadableInputError:
+            continue  # damaged or of another version: replaced like any first face
+        if kept.get("input", {}).get("face_index") != index:
+            raise UsageError(f"{folder}: holds the result of another photo; choose another --out")
 
 
 def record_failures(out: Path, failures: Sequence[dict[str, Any]]) -> None:

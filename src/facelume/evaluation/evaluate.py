@@ -33,13 +33,11 @@ class EvaluationOptions:
         split: ``validation`` keeps the people held out of training, ``all`` keeps everyone.
         limit: At most this many photos per set, evenly spread; 0 means no limit.
         uv_size: Texels of an edge of the maps.
-        keep_results: Leaves the result folders under ``OUT/results`` (without meshes).
     """
 
     split: str = "all"
     limit: int = 0
     uv_size: int = 256
-    keep_results: bool = True
 
 
 def select(references: Sequence[PhotoReference], options: EvaluationOptions) -> list[PhotoReference]:
