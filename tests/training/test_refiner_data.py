@@ -129,7 +129,7 @@ def test_unknown_keys_are_refused(tmp_path):
 
 def test_contradictions_are_refused(tmp_path):
     path = tmp_path / "run.json"
-    path.write_text(json.dumps({"data": {"prepared": "x"}, "output": "y", "space": "atlas"}))
+    path.write_text(json.dumps({"data": {"prepared": "x"}, "output": "y"}))
     with pytest.raises(UsageError, match="cross_perceptual"):
         read_config(path)
 

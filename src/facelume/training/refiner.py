@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,27 +88,26 @@ def train(config: RefinerTrainingConfig, model: FaceModel) -> Path:
     steps_per_epoch = max(1, sum(map(len, shards.values())) // config.optimiser.batch_size)
     num_steps = config.optimiser.num_steps or config.optimiser.num_epochs * steps_per_epoch
     started = last_save = time.monotonic()
-    sums: dict[str, float] = {}
-    count = 0
+    sums: dict[str, list[float]] = {}
     while run.step < num_steps:
         _set_learning_rate(run, config, num_steps, steps_per_epoch)
-        batch = to_batch(next(drawn), rng if config.is_augmented else None)
-        weights = _weights_now(config, run.step / steps_per_epoch)
+        weights = _weights_now(config, run.step, steps_per_epoch)
+        is_mapped_only = config.space == "atlas" and weights.cross_perceptual == 0
+        batch = to_batch(next(drawn), rng if config.is_augmented and is_mapped_only else None)
         terms = _train_step(run, batch, config, weights, (model, uv_mask, recognition, generator))
         for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value
-        count += 1
+            sums.setdefault(name, []).append(value)
         run.step += 1
         now = time.monotonic()
         if now - last_save > config.checkpoint_s or run.step == num_steps:
             _save(run, config.output / _CHECKPOINT)
             report = {"step": run.step, "elapsed_s": round(now - started, 1)}
-            report |= {f"loss/{name}": value / count for name, value in sums.items()}
+            report |= {f"loss/{name}": float(np.mean(values)) for name, values in sums.items()}
             report |= measure(run.average, validation, uv_mask)
             with (config.output / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(report) + "\n")
             _log.info("%s", report)
-            sums, count = {}, 0
+            sums = {}
             shards = load_shards(config.data.train_folder, shards)
             drawn = _draw(config, shards, rng)
             last_save = time.monotonic()
@@ -168,10 +167,11 @@ def _restore(run: _Run, path: Path) -> None:
 
     run.network.load_state_dict(part("network."))
     run.average.load_state_dict(part("average."))
-    if run.discriminator is not None:
+    # A discriminator that was not part of the run so far starts afresh.
+    if run.discriminator is not None and part("discriminator."):
         run.discriminator.load_state_dict(part("discriminator."))
     for name, optimiser in (("adam.", run.optimiser), ("discriminator_adam.", run.discriminator_optimiser)):
-        if optimiser is not None:
+        if optimiser is not None and part(name):
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in part(name).items():
                 index, moment = key.split(".", 1)
@@ -195,9 +195,14 @@ def _set_learning_rate(
                 group["lr"] = rate
 
 
-def _weights_now(config: RefinerTrainingConfig, epoch: float) -> LossWeights:
-    is_over = 0 <= config.optimiser.prior_l1_epochs <= epoch
-    return LossWeights(**(asdict(config.losses) | ({"prior_l1": 0.0} if is_over else {})))
+def _weights_now(config: RefinerTrainingConfig, step: int, steps_per_epoch: int) -> LossWeights:
+    """Weights of this step: L1-to-prior ends with its epochs, costly terms come every few steps."""
+    weights = config.losses
+    if 0 <= config.optimiser.prior_l1_epochs <= step / steps_per_epoch:
+        weights = replace(weights, prior_l1=0.0)
+    if step % config.optimiser.costly_every != 0:
+        weights = replace(weights, cross_perceptual=0.0, adversarial=0.0)
+    return weights
 
 
 def _train_step(
@@ -211,26 +216,28 @@ def _train_step(
     model, uv_mask, recognition, generator = scene
     with torch.autocast("cpu", torch.bfloat16, enabled=config.optimiser.precision == "bfloat16"):
         output = refine(run.network, batch.maps, generator)
-    if config.space == "atlas":
-        renderings = render_in_atlas(batch, output, uv_mask)
-        buffers = None
-    else:
+    buffers = None
+    if config.space == "crop" or weights.cross_perceptual > 0:
         buffers = _buffers(model, batch)
+    if config.space == "crop" and buffers is not None:
         renderings = render_in_crop(batch, output, buffers)
+    else:
+        renderings = render_in_atlas(batch, output, uv_mask)
     terms = loss_terms(batch, output, renderings, uv_mask, weights)
     if weights.cross_perceptual > 0 and recognition is not None and buffers is not None:
         terms["cross_perceptual"] = _cross_perceptual(batch, output, buffers, model, recognition)
-    if run.discriminator is not None:
-        terms["adversarial"] = refinement.adversarial(run.discriminator(srgb_from_linear(output.albedo)))
+    discriminator = run.discriminator if weights.adversarial > 0 else None
+    if discriminator is not None:
+        terms["adversarial"] = refinement.adversarial(discriminator(srgb_from_linear(output.albedo)))
     total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
     run.optimiser.zero_grad(set_to_none=True)
     total.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimiser.step()
-    if run.discriminator is not None and run.discriminator_optimiser is not None:
+    if discriminator is not None and run.discriminator_optimiser is not None:
         run.discriminator_optimiser.zero_grad(set_to_none=True)
-        real = run.discriminator(srgb_from_linear(upsample(batch.maps.prior_albedo, output.albedo.shape[-1])))
-        fake = run.discriminator(srgb_from_linear(output.albedo.detach()))
+        real = discriminator(srgb_from_linear(upsample(batch.maps.prior_albedo, output.albedo.shape[-1])))
+        fake = discriminator(srgb_from_linear(output.albedo.detach()))
         terms["discriminator"] = refinement.discriminator_loss(real, fake)
         terms["discriminator"].backward()
         run.discriminator_optimiser.step()

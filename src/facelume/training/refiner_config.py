@@ -27,6 +27,7 @@ class OptimiserConfig:
         num_epochs: Passes over the training faces, where ``num_steps`` is 0.
         prior_l1_epochs: Epochs with the L1-to-prior term; all where negative.
         ema_decay: Decay of the averaged weights that are kept; 0 keeps the last ones.
+        costly_every: Steps from one with the cross-perceptual and adversarial terms to the next.
         precision: Arithmetic of the network's convolutions.
     """
 
@@ -38,6 +39,7 @@ class OptimiserConfig:
     num_epochs: int = 10
     prior_l1_epochs: int = 1
     ema_decay: float = 0.0
+    costly_every: int = 1
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -89,7 +91,7 @@ class RefinerTrainingConfig:
         optimiser: Updates.
         space: Where renderings are compared: ``crop`` (paper) or ``atlas`` (about four times cheaper).
         synthetic_share: Share of synthetic faces in a batch; as they come where ``None``.
-        is_augmented: Mirror faces and change their exposure (``atlas`` only).
+        is_augmented: Mirror faces, change their exposure (``atlas`` only, not where a step renders the crop).
         recognition_weights: MobileFaceNet weights, for the cross-perceptual term.
         checkpoint_s: Seconds between checkpoints and measurements.
         num_threads: Torch threads.
@@ -127,10 +129,9 @@ def read_config(path: Path) -> RefinerTrainingConfig:
     except cattrs.BaseValidationError as error:
         reasons = "; ".join(cattrs.transform_error(error))
         raise UsageError(f"{path} is no refiner training configuration: {reasons}") from error
-    if config.losses.cross_perceptual > 0 and (config.space == "atlas" or config.recognition_weights is None):
+    if config.losses.cross_perceptual > 0 and config.recognition_weights is None:
         raise UsageError(
-            f"{path}: losses.cross_perceptual needs space = 'crop' and recognition_weights; "
-            "set both, or the weight to 0"
+            f"{path}: losses.cross_perceptual needs recognition_weights; set both, or the weight to 0"
         )
     if config.is_augmented and config.space == "crop":
         raise UsageError(f"{path}: is_augmented works with space = 'atlas' only; set one of the two")
