@@ -91,3 +91,19 @@ def test_darker_exposure_goes_to_the_light_more_than_to_the_skin():
     dark = fit_light_and_albedo(mean[None], basis[None], 0.7 * image[None], normals[None], ones, config=tight)
     ratio = dark.sh_radiance[0, 0].mean() / normal.sh_radiance[0, 0].mean()
     assert 0.65 < ratio < 0.85
+
+
+def test_unseen_pixels_do_not_switch_the_rejection_of_highlights_off():
+    mean, basis, coeffs, normals, image = scene()
+    albedo = mean + basis @ coeffs
+    spoiled = image.clone()
+    spoiled[::15] += 0.6
+    hidden = torch.arange(len(normals)) % 3 > 0  # two thirds are unseen and hold nonsense
+    spoiled[hidden] = 5.0
+    weights = (~hidden).float()
+    found = fit_light(
+        albedo[None], spoiled[None], normals[None], weights[None], centre=side_light()[None]
+    )
+    seen = irradiance_basis(normals[~hidden])
+    shading, truth = seen @ found.sh_radiance[0], seen @ side_light()
+    assert float((shading - truth).abs().mean() / truth.mean()) < 0.03

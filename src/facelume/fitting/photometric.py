@@ -130,7 +130,7 @@ def fit_light_and_albedo(
     trust = torch.ones_like(weights)
     for step in range(config.num_steps):
         if step >= _STEPS_WITHOUT_TRUST:
-            trust = _trust(problem.residual(state), level, config)
+            trust = _trust(problem.residual(state), weights, level, config)
         scaled = _pixel_precision(level, weights * trust, weights, config).sqrt()
         jacobian = (problem.jacobian(state) * scaled[..., None]).flatten(1, 2)
         transposed = jacobian.transpose(-1, -2)
@@ -202,7 +202,7 @@ def fit_light(
     light = _fit_light(albedo_linear, image_linear, basis, (weights, weights, level), mean_light, config)
     for _ in range(config.num_steps):
         predicted = albedo_linear * (basis @ light).clamp(min=0.02)
-        trust = _trust(predicted - image_linear, level, config)
+        trust = _trust(predicted - image_linear, weights, level, config)
         weighting = (weights * trust, weights, level)
         light = _fit_light(albedo_linear, image_linear, basis, weighting, mean_light, config)
     return PhotometricFit(albedo_linear.new_zeros(len(albedo_linear), 0), light, trust)
@@ -254,8 +254,10 @@ def _pixel_precision(
     return config.num_effective * share[..., None] / (config.noise * level).square()
 
 
-def _trust(residual: Tensor, level: Tensor, config: PhotometricConfig) -> Tensor:
-    """Cauchy weight of the brightness error; the scale grows with a picture that fits badly as a whole."""
+def _trust(residual: Tensor, weights: Tensor, level: Tensor, config: PhotometricConfig) -> Tensor:
+    """Cauchy weight of the brightness error; the scale grows with a picture whose seen part fits badly."""
     relative = residual.mean(dim=-1) / level[..., 0]
-    spread = (1.4826 * relative.abs().median(dim=-1, keepdim=True).values).clamp(min=config.noise / 2)
+    seen = torch.where(weights > 0.05 * weights.amax(dim=-1, keepdim=True), relative.abs(), torch.nan)
+    middle = torch.nan_to_num(seen.nanmedian(dim=-1, keepdim=True).values)
+    spread = (1.4826 * middle).clamp(min=config.noise / 2)
     return 1.0 / (1.0 + (relative / (config.robust_scale * spread)).square())
