@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="surrogateescape")  # file names come out as the bytes they are
+    # Waiting threads sleep soon: where others share the cores, spinning ones cost ten times the work.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         command = tyro.cli(
             Command,  # type: ignore[arg-type]
