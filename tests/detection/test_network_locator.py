@@ -158,3 +158,14 @@ def test_a_100_megapixel_photo_is_quick(locator, astronaut):
 def test_missing_weights_are_an_error(tmp_path):
     with pytest.raises(AssetError, match="no-such-locator"):
         NetworkLocator.load("no-such-locator")
+
+
+def test_the_last_resort_is_the_one_best_detection_below_the_threshold(locator):
+    photo = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
+    (certain,) = locator.locate(photo)
+    network = locator._network
+    too_strict = NetworkLocator(network, threshold=1 - 1e-9)
+    assert too_strict.locate(photo) == []
+    (found,) = NetworkLocator(network, threshold=1 - 1e-9, last_resort=0.4).locate(photo)
+    np.testing.assert_allclose(found.box_px, certain.box_px, atol=2.0)
+    assert NetworkLocator(network, last_resort=0.4).locate(np.full((90, 120, 3), 128, np.uint8)) == []

@@ -101,9 +101,7 @@ def test_unseen_pixels_do_not_switch_the_rejection_of_highlights_off():
     hidden = torch.arange(len(normals)) % 3 > 0  # two thirds are unseen and hold nonsense
     spoiled[hidden] = 5.0
     weights = (~hidden).float()
-    found = fit_light(
-        albedo[None], spoiled[None], normals[None], weights[None], centre=side_light()[None]
-    )
+    found = fit_light(albedo[None], spoiled[None], normals[None], weights[None], centre=side_light()[None])
     seen = irradiance_basis(normals[~hidden])
     shading, truth = seen @ found.sh_radiance[0], seen @ side_light()
     assert float((shading - truth).abs().mean() / truth.mean()) < 0.03

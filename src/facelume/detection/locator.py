@@ -50,6 +50,8 @@ class NetworkLocator:
         threshold: Smallest score that counts; default: the network's working threshold.
         exhaustive: Look for small faces even where a large one was found.
         finest_px: Long side of the finest level.
+        last_resort: Where nothing reaches the threshold, the one best detection counts if its score is at
+            least this. For callers that check a face afterwards, as the pipeline does; off by default.
     """
 
     def __init__(
@@ -59,15 +61,22 @@ class NetworkLocator:
         threshold: float | None = None,
         exhaustive: bool = False,
         finest_px: int = 1920,
+        last_resort: float | None = None,
     ) -> None:
         self._network = network.eval()
         self._threshold = network.config.threshold if threshold is None else threshold
         self._exhaustive = exhaustive
         self._finest_px = finest_px
+        self._last_resort = last_resort
 
     @classmethod
     def load(
-        cls, weights: str = "locator", *, exhaustive: bool = False, folder: Path | None = None
+        cls,
+        weights: str = "locator",
+        *,
+        exhaustive: bool = False,
+        folder: Path | None = None,
+        last_resort: float | None = None,
     ) -> NetworkLocator:
         """Build the locator from a weight record.
 
@@ -75,12 +84,13 @@ class NetworkLocator:
             weights: Id of a record, or ``"locator"`` for the default one.
             exhaustive: See the class.
             folder: Folder of weights searched before the package's.
+            last_resort: See the class.
 
         Raises:
             AssetError: The weights are missing, damaged or do not fit.
         """
         network, _ = build_and_load(weights, build_locator, folder=folder)
-        return cls(network, exhaustive=exhaustive)
+        return cls(network, exhaustive=exhaustive, last_resort=last_resort)
 
     def locate(self, photo_srgb: UInt8[np.ndarray, "H W 3"]) -> list[FaceDetection]:
         """Return the faces of an upright photo, largest first; scores are calibrated probabilities.
@@ -88,21 +98,32 @@ class NetworkLocator:
         Raises:
             UsageError: The photo has no pixels.
         """
-        config = self._network.config
-        found = self.search(photo_srgb)
-        slope, offset = config.score_slope, config.score_offset
-        scores = 1.0 / (1.0 + np.exp(-(slope * found.logits.astype(np.float64) + offset)))
-        return largest_first(
-            [
-                FaceDetection(
-                    box_px=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-                    points_px=points,
-                    score=float(score),
-                )
-                for box, points, score in zip(found.boxes_px, found.points_px, scores, strict=True)
-                if score >= self._threshold
-            ]
+        certain = self._detections(self.search(photo_srgb), self._threshold)
+        if certain or self._last_resort is None:
+            return largest_first(certain)
+        faint = self._detections(
+            self.search(photo_srgb, min_logit=self._logit_of(self._last_resort)), self._last_resort
         )
+        return sorted(faint, key=lambda detection: detection.score)[-1:]
+
+    def _detections(self, found: Candidates, least_score: float) -> list[FaceDetection]:
+        config = self._network.config
+        logits = found.logits.astype(np.float64)
+        scores = 1.0 / (1.0 + np.exp(-(config.score_slope * logits + config.score_offset)))
+        return [
+            FaceDetection(
+                box_px=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+                points_px=points,
+                score=float(score),
+            )
+            for box, points, score in zip(found.boxes_px, found.points_px, scores, strict=True)
+            if score >= least_score
+        ]
+
+    def _logit_of(self, score: float) -> float:
+        """The centre logit that calibration turns into a score."""
+        config = self._network.config
+        return (float(np.log(score / (1 - score))) - config.score_offset) / config.score_slope
 
     def search(self, photo_srgb: UInt8[np.ndarray, "H W 3"], *, min_logit: float | None = None) -> Candidates:
         """Detections after suppression of overlaps, best first.
@@ -118,11 +139,7 @@ class NetworkLocator:
         if min(height, width) < 1:
             raise UsageError(f"cannot look for faces in a photo of {width} x {height} pixels")
         if min_logit is None:
-            config = self._network.config
-            min_logit = (
-                float(np.log(self._threshold / (1 - self._threshold)) - config.score_offset)
-                / config.score_slope
-            )
+            min_logit = self._logit_of(self._threshold)
         long_side = max(height, width)
         top = max(_MIN_TOP_PX, min(_FIRST_PASS_PX, long_side))
         coarse = [top / 2**k for k in range(12) if top / 2**k >= _MIN_LEVEL_PX]

@@ -51,6 +51,8 @@ PhotoSource = str | Path | Image.Image | np.ndarray | Photo
 _UV_SIZES = (256, 512, 1024, 2048)
 _SAME_FACE_OVERLAP = 0.5
 _FEW_TEXELS_SEEN = 0.15
+FAINTEST_FACE = 0.4
+"""Score of the locator below which nothing is tried; what is tried must still pass the alignment's check."""
 _MUCH_CUT_OFF = 0.05
 _Tensors = TypeVar("_Tensors", LandmarkBasis, AlbedoBasis)
 
@@ -114,7 +116,7 @@ class Reconstructor:
         self._prior, self._refiner = prior.to(self.device), refiner.to(self.device)
         if locator is None:
             self._records["locator"] = find_record("locator", folder)[0]
-            locator = NetworkLocator.load(folder=folder)
+            locator = NetworkLocator.load(folder=folder, last_resort=FAINTEST_FACE)
         self._locator = locator
         self._limits = AlignmentLimits()
         self._texels: dict[int, TexelMap] = {}
