@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from scipy.ndimage import binary_dilation, map_coordinates
 from face_model_build.makehuman import load_base_mesh, load_macros
 from face_model_build.topology import build_control_mesh, catmull_clark, load_mirror
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks
+from facelume.data.split import is_validation
 from facelume.face_model.model import FaceModel
 from facelume.fitting import fit_landmarks, landmark_basis
 from facelume.illumination import sh_basis
@@ -45,11 +45,6 @@ class AlbedoSample:
     normal_light: np.ndarray
 
 
-def is_validation_person(name: str) -> bool:
-    """The split rule of the photo sets for the London set."""
-    return int(hashlib.sha256(f"london/{name[:3]}".encode()).hexdigest(), 16) % 10 == 0
-
-
 def is_held_out_skin(name: str) -> bool:
     """Whether a skin file is kept for tests (``young_lightskinned_female_diffuse2`` is ``..._female2``)."""
     return name.replace("_diffuse", "") in HELD_OUT_SKINS
@@ -63,7 +58,7 @@ def london_samples(model: FaceModel, folder: Path) -> list[AlbedoSample]:
     outer = _outer_zone(model)
     samples = []
     for name, landmarks in zip(names, points, strict=True):
-        if "neutral" not in name or is_validation_person(str(name)):
+        if "neutral" not in name or is_validation("london", str(name)):
             continue
         photo = np.asarray(Image.open(folder / "images" / str(name)).convert("RGB"))
         crop = crop_from_landmarks(landmarks)

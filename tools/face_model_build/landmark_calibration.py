@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from face_model_build.albedo_samples import is_validation_person
 from face_model_build.landmarks import (
     IBUG68_FROM_478,
     allowed_triangles,
@@ -22,6 +21,7 @@ from face_model_build.landmarks import (
 )
 from face_model_build.masks import BROW_BLUR, RIGHT_BROW, _blur, _fill_polygon
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, transform_points
+from facelume.data.split import is_validation
 from facelume.face_model.model import FaceModel
 from facelume.face_model.open_model import read_open_face_model
 from facelume.fitting import FitConfig, fit_landmarks, landmark_basis
@@ -38,7 +38,7 @@ def neutral_landmarks(london: Path) -> torch.Tensor:
         names, points = arrays["names"], arrays["points"][..., :2].astype(np.float32) / 16
     rows = []
     for name, landmarks in zip(names, points, strict=True):
-        if "neutral" in str(name) and not is_validation_person(str(name)):
+        if "neutral" in str(name) and not is_validation("london", str(name)):
             rows.append(crop_from_landmarks(landmarks).to_crop(landmarks))
     return torch.from_numpy(np.stack(rows)).float()
 

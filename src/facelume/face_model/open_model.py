@@ -20,6 +20,10 @@ ASSET_FOLDER = Path(__file__).parent / "assets"
 GEOMETRY_FILE = "open_face_model.npz"
 ALBEDO_FILE = "open_albedo_basis.npz"
 FORMAT_VERSION = 1
+LICENCE = (
+    "shapes: MakeHuman/MPFB2, CC0 1.0; albedo: its skins, CC0 1.0, and with the landmarks' places "
+    "the Face Research Lab London Set, CC BY 4.0"
+)
 
 
 @cache
@@ -90,7 +94,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], sha256: str, folder: Path) -> Fa
         name="open",
         asset_sha256=sha256,
         atlas_id=atlas_id_of(arrays["uvs"], arrays["uv_faces"]),
-        licence=str(arrays["licence"]),
+        licence=LICENCE,
         num_identity=len(arrays["identity_basis_mm"]),
         expression_names=names,
         topology=topology,

@@ -65,7 +65,7 @@ class SyntheticCrops:
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise UsageError(
-                f"no synthetic faces in {folder}: generate them first or leave synthetic_folder empty"
+                f"no synthetic faces in {folder}: run tools/draw_synthetic_faces.py or empty synthetic_folder"
             )
         shards = [read_shard(path) for path in paths]
         self.images = torch.cat([_shrunk(shard["image_srgb"], side_px) for shard in shards])
