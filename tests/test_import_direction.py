@@ -14,7 +14,7 @@ LAYERS = (
     ("geometry", "camera", "illumination", "reflectance"),
     ("raster", "face_model", "uv"),
     ("losses", "networks", "fitting", "metrics"),
-    ("weights", "detection", "io"),
+    ("weights", "detection", "io", "refinement"),
     ("pipeline",),
     ("data", "training", "evaluation", "app"),
     ("cli",),

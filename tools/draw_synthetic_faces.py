@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facelume.data.skin_detail import procedural_detail
-from facelume.data.synthetic import SyntheticFaces, generate, load_environment_maps
-from facelume.data.synthetic_scene import SyntheticConfig
+from facelume.data.synthetic.faces import SyntheticFaces, generate, load_environment_maps
+from facelume.data.synthetic.scene import SyntheticConfig
+from facelume.data.synthetic.skin_detail import procedural_detail
 from facelume.face_model import load_open_face_model
 
 

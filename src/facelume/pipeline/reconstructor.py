@@ -28,23 +28,23 @@ from facelume.fitting.appearance import (
     fit_appearance,
     refit_light,
 )
-from facelume.fitting.light_map import (
-    FIRST_MOUTH_PART,
-    inner_mouth_gain,
-    light_inner_mouth,
-    settle_light,
-)
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.prior import PriorConfig, PriorNetwork
-from facelume.networks.refine import RefinerInput, RefinerOutput, refine
-from facelume.networks.refiner import Refiner, RefinerConfig, upsample
+from facelume.networks.refiner import Refiner, RefinerConfig
 from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
 from facelume.pipeline.posed_face import PosedFace, light_array
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import LIGHT_MAP_SIZE, FaceMaps, PhotoView, Reconstruction
 from facelume.raster import render
+from facelume.refinement.light_map import (
+    FIRST_MOUTH_PART,
+    inner_mouth_gain,
+    light_inner_mouth,
+    settle_light,
+)
+from facelume.refinement.refine import RefinerInput, RefinerOutput, refine
 from facelume.reflectance import linear_from_srgb
-from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, texel_map, unwrap
+from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, resize_map, texel_map, unwrap
 from facelume.weights import WeightRecord, build_and_load, find_record
 
 PhotoSource = str | Path | Image.Image | np.ndarray | Photo
@@ -225,12 +225,12 @@ class Reconstructor:
         prior_albedo = self.model.albedo_map(appearance.albedo, size=256)
         coarse = appearance.light
         timer.lap("light")
-        normals = upsample(texels.normal_light, 256)
+        normals = resize_map(texels.normal_light, 256)
         refined = refine(
             self._refiner,
             RefinerInput(unwrapped.texture, unwrapped.visibility, normals, prior_albedo, coarse),
         )
-        lit = upsample(refined.albedo, refined.light.shape[-1]) * refined.shading
+        lit = resize_map(refined.albedo, refined.light.shape[-1]) * refined.shading
         light = settle_light(refined.light, lit, unwrapped.texture, unwrapped.visibility)
         coarse = refit_light(
             self._albedo_basis,
@@ -309,12 +309,15 @@ def _public_maps(
         return np.ascontiguousarray(tensor[0].permute(1, 2, 0).numpy(force=True).astype(np.float32))
 
     return FaceMaps(
-        albedo=image(upsample(refined.albedo, size).clamp(0, 1)),
-        albedo_prior=image(upsample(prior_albedo, size).clamp(0, 1)),
+        albedo=image(resize_map(refined.albedo, size).clamp(0, 1)),
+        albedo_prior=image(resize_map(prior_albedo, size).clamp(0, 1)),
         texture=image(unwrapped.texture),
         visibility=unwrapped.visibility[0].numpy(force=True).astype(np.float32),
-        confidence=upsample(refined.confidence, size)[0, 0].clamp(0, 1).numpy(force=True).astype(np.float32),
-        illumination=light_array(upsample(refined.light, LIGHT_MAP_SIZE)[0]),
+        confidence=resize_map(refined.confidence, size)[0, 0]
+        .clamp(0, 1)
+        .numpy(force=True)
+        .astype(np.float32),
+        illumination=light_array(resize_map(refined.light, LIGHT_MAP_SIZE)[0]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from facelume.uv.detail import masked_low_pass, transfer_detail
 from facelume.uv.fill import complete_field, fill_hidden, pull_push
+from facelume.uv.resize import resize_map
 from facelume.uv.texels import (
     PosedTexels,
     TexelMap,
@@ -32,6 +33,7 @@ __all__ = [
     "masked_low_pass",
     "pose_texels",
     "pull_push",
+    "resize_map",
     "texel_map",
     "texel_normals_light",
     "texel_positions",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from facelume.face_model.licensed_model import MissingPartWarning
+from facelume.face_model.licensed.assemble import MissingPartWarning
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from scipy.io import savemat
 
 from facelume.errors import AssetError
-from facelume.face_model import bfm2009
-from facelume.face_model.bfm2009 import load_bfm2009
-from facelume.face_model.disk_atlas import count_flipped
+from facelume.face_model.licensed import bfm2009
+from facelume.face_model.licensed.bfm2009 import load_bfm2009
+from facelume.face_model.licensed.disk_atlas import count_flipped
 from facelume.reflectance import linear_from_srgb
 
 NUM_SHAPE, NUM_EXPRESSION_VERTICES = 100, 90

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from facelume.errors import AssetError
-from facelume.face_model.bfm_h5 import BFM2017, BFM2019, load_bfm_h5
+from facelume.face_model.licensed.bfm_h5 import BFM2017, BFM2019, load_bfm_h5
 from facelume.reflectance import linear_from_srgb
 
 h5py = pytest.importorskip("h5py")

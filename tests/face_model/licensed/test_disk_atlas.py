@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facelume.errors import AssetError
-from facelume.face_model.disk_atlas import count_flipped, disk_atlas
+from facelume.face_model.licensed.disk_atlas import count_flipped, disk_atlas
 
 
 def test_a_mask_with_holes_and_folds_flattens_without_flips(dome, rng):

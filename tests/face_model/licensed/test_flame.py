@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 
 from facelume.errors import AssetError
-from facelume.face_model.flame import FLAME2020, FLAME2023, load_flame
+from facelume.face_model.licensed.flame import FLAME2020, FLAME2023, load_flame
 from facelume.reflectance import linear_from_srgb
 
 LEFT_EYE, RIGHT_EYE, JAW = (

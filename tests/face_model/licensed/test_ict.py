@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from facelume.errors import AssetError
-from facelume.face_model.ict import OFFICIAL_LAYOUT, IctLayout, load_ict, pack_tiles
+from facelume.face_model.licensed.ict import OFFICIAL_LAYOUT, IctLayout, load_ict, pack_tiles
 
 NAMES = ["browDown_L", "jawOpen", "mouthSmile_R"]
 NUM_FACE = 81

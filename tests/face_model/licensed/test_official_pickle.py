@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from facelume.errors import AssetError
-from facelume.face_model.official_pickle import read_pickle, read_pickled_npy
+from facelume.face_model.licensed.official_pickle import read_pickle, read_pickled_npy
 
 
 class Runs:

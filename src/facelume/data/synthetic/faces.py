@@ -1,0 +1,181 @@
+"""Synthetic faces: pictures of random heads of the face model with exact labels.
+
+A picture shows what a Lambertian face under soft light cannot: cast shadows, highlights, light that bleeds
+under the skin, hair, glasses, hands, a background and the flaws of a camera. Its labels (albedo, light,
+coefficients, landmarks, parsing) are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from facelume.data.synthetic.camera import exposure_gain, random_flaws, take_picture
+from facelume.data.synthetic.scene import SyntheticConfig, SyntheticScene, SyntheticScenes
+from facelume.data.synthetic.skin import random_skin, shift_pigment, skin_of_atlas
+from facelume.errors import AssetError, UsageError
+from facelume.face_model import FaceModel
+from facelume.face_model.albedo import AlbedoBasis
+from facelume.raster import sample_map
+from facelume.reflectance import srgb_from_linear
+
+ALBEDO_SIZE = 256
+HELD_OUT_MAPS = ("city", "park", "hall", "sunrise", "spruit_sunrise")
+"""Environment maps that no training may use."""
+
+AlbedoDetail = Callable[[Float[Tensor, "3 s s"], np.random.Generator], Float[Tensor, "3 s s"]]
+
+
+@dataclass(frozen=True)
+class SyntheticFace:
+    """One picture and its labels.
+
+    Attributes:
+        image_srgb: The crop.
+        parsing: M_parsing x 255: bare face, without hair, glasses, hands, ears and neck.
+        albedo_srgb: True albedo in the atlas, sRGB-encoded.
+        light_sh: SH radiance (order 2) of all light, light frame, after exposure and white balance.
+        identity: In standard deviations.
+        expression: ARKit weights.
+        albedo: Coefficients of the albedo before pigment and detail outside the basis were added.
+        pose: Rotation vector and translation (metres) in the crop camera.
+        landmarks_px: The 478 points in crop pixels.
+    """
+
+    image_srgb: UInt8[np.ndarray, "224 224 3"]
+    parsing: UInt8[np.ndarray, "224 224"]
+    albedo_srgb: UInt8[np.ndarray, "s s 3"]
+    light_sh: Float[np.ndarray, "9 3"]
+    identity: Float[np.ndarray, " I"]
+    expression: Float[np.ndarray, " E"]
+    albedo: Float[np.ndarray, " A"]
+    pose: Float[np.ndarray, " 6"]
+    landmarks_px: Float[np.ndarray, "478 2"]
+
+
+def load_environment_maps(path: Path, *, held_out: bool = False) -> dict[str, Float[np.ndarray, "H W 3"]]:
+    """Read the training (or the held-out) maps of an ``.npz`` of lat-long HDR maps.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    if not path.is_file():
+        raise UsageError(f"no environment maps at {path}: point the configuration at the .npz with the maps")
+    with np.load(path, allow_pickle=False) as archive:
+        names = [name for name in archive.files if (name in HELD_OUT_MAPS) == held_out]
+        return {name: np.minimum(archive[name].astype(np.float32), 60000.0) for name in names}
+
+
+class SyntheticFaces:
+    """Draws pictures of one face model."""
+
+    def __init__(
+        self,
+        model: FaceModel,
+        environment_maps: Sequence[Float[np.ndarray, "H W 3"]],
+        config: SyntheticConfig,
+        albedo_detail: AlbedoDetail | None = None,
+    ) -> None:
+        self.model = model
+        self.scenes = SyntheticScenes(model, environment_maps, config)
+        self.config = config
+        self.albedo_detail = albedo_detail
+        self._skin = skin_of_atlas(model, ALBEDO_SIZE)
+
+    def draw(
+        self, rng: np.random.Generator, albedo_map: Float[Tensor, "3 s s"] | None = None
+    ) -> SyntheticFace:
+        """Draw one picture with its labels.
+
+        Args:
+            rng: Source of everything random.
+            albedo_map: Linear albedo to use instead of a random one of the model.
+        """
+        return self.photograph(self.scenes.draw(rng), rng, albedo_map)
+
+    def photograph(
+        self,
+        scene: SyntheticScene,
+        rng: np.random.Generator,
+        albedo_map: Float[Tensor, "3 s s"] | None = None,
+    ) -> SyntheticFace:
+        """Give the head of a scene an albedo and take its picture.
+
+        Args:
+            scene: The lit head.
+            rng: Source of albedo, exposure and camera.
+            albedo_map: Linear albedo instead of a random one of the model (its coefficients are then 0).
+
+        Raises:
+            AssetError: The model has no example skins and no ``albedo_map`` is given.
+        """
+        coeffs = torch.zeros(self.model.num_albedo)
+        if albedo_map is None:
+            if not isinstance(self.model.albedo, AlbedoBasis):
+                raise AssetError(f"face model {self.model.name!r} has no example skins: give an albedo_map")
+            coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), rng))
+            albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
+            if rng.random() < self.config.pigment_fraction:
+                albedo_map = shift_pigment(albedo_map, self._skin, rng)
+            if self.albedo_detail is not None:
+                albedo_map = self.albedo_detail(albedo_map, rng)
+        uv = torch.from_numpy(scene.uv.astype(np.float32))[None]
+        albedo = sample_map(albedo_map[None], uv)[0].movedim(0, -1).numpy()
+        head = albedo * scene.shading + scene.highlight
+        gain = exposure_gain(head, scene.is_skin, np.maximum(scene.light_sh[0], 1e-4), rng)
+        image = np.where(scene.is_head[..., None], head * gain, scene.behind)
+        image = image * (1 - scene.overlay_alpha[..., None]) + scene.overlay * gain
+        if self.config.is_plain:
+            encoded = srgb_from_linear(torch.from_numpy(image)).numpy()
+            image_srgb = (encoded * 255 + 0.5).astype(np.uint8)
+        else:
+            image_srgb = take_picture(image, random_flaws(rng), rng)
+        return SyntheticFace(
+            image_srgb=image_srgb,
+            parsing=(scene.parsing * 255 + 0.5).astype(np.uint8),
+            albedo_srgb=(srgb_from_linear(albedo_map).movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy(),
+            light_sh=(scene.light_sh * gain).astype(np.float32),
+            identity=scene.identity.astype(np.float32),
+            expression=scene.expression.astype(np.float32),
+            albedo=coeffs.numpy(),
+            pose=scene.pose.astype(np.float32),
+            landmarks_px=scene.landmarks_px.astype(np.float32),
+        )
+
+
+def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
+    """Stack pictures and labels field by field: field name to array, one row per picture."""
+    return {f.name: np.stack([getattr(face, f.name) for face in faces]) for f in fields(SyntheticFace)}
+
+
+def write_shard(path: Path, faces: Sequence[SyntheticFace]) -> None:
+    """Write pictures and labels, stacked by field, to an uncompressed ``.npz`` (whole or not at all)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **stack(faces))
+    partial.replace(path)
+
+
+def read_shard(path: Path) -> dict[str, np.ndarray]:
+    """Read a shard of :func:`write_shard`: field name to array, one row per picture."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {f.name: archive[f.name] for f in fields(SyntheticFace)}
+
+
+def generate(
+    faces: SyntheticFaces, folder: Path, *, num_shards: int, shard_size: int = 40, seed: int = 0
+) -> None:
+    """Fill ``folder`` with shards ``<seed>_<number>.npz``; shards that are there already are kept."""
+    for number in range(num_shards):
+        path = folder / f"{seed:03d}_{number:05d}.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([seed, number])
+        write_shard(path, [faces.draw(rng) for _ in range(shard_size)])

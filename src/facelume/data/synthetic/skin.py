@@ -1,0 +1,49 @@
+"""Skins of synthetic faces: mixtures of known people, and pigment beyond what the albedo basis spans."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facelume.data.synthetic.head import random_coefficients
+from facelume.data.synthetic.skin_detail import BLOOD, MELANIN
+from facelume.face_model import FaceModel
+from facelume.uv import texel_map
+
+_SKIN_PART = 0
+_REFLECTANCE_RANGE = (0.005, 0.9)
+
+
+def random_skin(
+    example_coeffs: Float[np.ndarray, "E A"], rng: np.random.Generator
+) -> Float[np.ndarray, " A"]:
+    """Albedo coefficients of a new skin: three known ones mixed plus a random part."""
+    count = example_coeffs.shape[1]
+    if len(example_coeffs) == 0:
+        return random_coefficients(count, rng)
+    chosen = example_coeffs[rng.integers(len(example_coeffs), size=3)]
+    mixed = rng.dirichlet([0.6, 0.6, 0.6]) @ chosen
+    return (mixed + rng.uniform(0.0, 0.35) * rng.normal(size=count)).clip(-6.0, 6.0).astype(np.float32)
+
+
+def skin_of_atlas(model: FaceModel, size: int) -> Float[Tensor, "{size} {size}"]:
+    """1 on skin, lips and brows all over the head, 0 on eyes, teeth and mouth and beyond the charts."""
+    is_skin = (texel_map(model.topology, size).part == _SKIN_PART).float()
+    return is_skin * (1.0 - model.uv_mask("eyes", size))
+
+
+def shift_pigment(
+    albedo: Float[Tensor, "3 s s"], skin: Float[Tensor, "s s"], rng: np.random.Generator
+) -> Float[Tensor, "3 s s"]:
+    """Give the whole skin more or less melanin and blood, mostly more: skins the basis does not span.
+
+    Args:
+        albedo: Linear albedo.
+        skin: See :func:`skin_of_atlas`.
+        rng: Source of the amounts.
+    """
+    absorbance = 0.8 * (rng.uniform(-0.25, 0.9) * MELANIN + rng.uniform(-0.25, 0.5) * BLOOD)
+    factor = torch.from_numpy(np.exp(-absorbance).astype(np.float32)).to(albedo)[:, None, None]
+    return torch.where(skin > 0.5, (albedo * factor).clamp(*_REFLECTANCE_RANGE), albedo)

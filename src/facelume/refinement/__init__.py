@@ -1,0 +1,1 @@
+"""Unwrapped photo to albedo, light and confidence: around the refinement network."""

@@ -1,0 +1,132 @@
+"""From the unwrapped photo to albedo and light: the refinement network, what comes before and after it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facelume.illumination import irradiance_image, irradiance_map
+from facelume.networks.refiner import Refiner, decode_albedo, decode_light
+from facelume.reflectance import srgb_from_linear
+from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
+
+_NOISE_SEED = 20
+# Below this share of the face's mean shading, detail is trusted less and less.
+_DIM_SHARE = 0.35
+
+
+@dataclass(frozen=True)
+class RefinerInput:
+    """What is known of a face before refinement, in the atlas.
+
+    Attributes:
+        texture: The unwrapped photo, linear; read only where seen.
+        visibility: How well the photo shows each texel, in [0, 1].
+        normals_light: Unit normals in the light frame, 0 beyond the charts.
+        prior_albedo: Albedo of the face model, linear, [0, 1].
+        coarse_light: SH radiance in the light frame, one per face.
+    """
+
+    texture: Float[Tensor, "b 3 s s"]
+    visibility: Float[Tensor, "b s s"]
+    normals_light: Float[Tensor, "b 3 n n"]
+    prior_albedo: Float[Tensor, "b 3 p p"]
+    coarse_light: Float[Tensor, "b 9 3"]
+
+
+@dataclass(frozen=True)
+class RefinerOutput:
+    """What refinement says about a face.
+
+    Attributes:
+        albedo: Light-free albedo, linear, (0, 1), at the size of the texture (or of the network without
+        gate). light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the
+        network's maps. gate: How much of the photo's fine detail was taken over, [0, 1], at the size of the
+        network's maps. confidence: Probability that the albedo error is below 0.05 (linear), at the size of
+        the network's maps. albedo_low: The network's own albedo, before detail was transferred.
+        confidence_logit: Logit of ``confidence``.
+        shading: Irradiance / pi of ``light`` at the texels' normals, linear.
+    """
+
+    albedo: Float[Tensor, "b 3 s s"]
+    light: Float[Tensor, "b 27 m m"]
+    gate: Float[Tensor, "b 1 m m"]
+    confidence: Float[Tensor, "b 1 m m"]
+    albedo_low: Float[Tensor, "b 3 m m"]
+    confidence_logit: Float[Tensor, "b 1 m m"]
+    shading: Float[Tensor, "b 3 m m"]
+
+
+def network_input(
+    maps: RefinerInput, refiner: Refiner, generator: torch.Generator | None = None
+) -> tuple[Float[Tensor, "b c m m"], Float[Tensor, "b 3 m m"]]:
+    """Assemble the network's input and the prior albedo at the network's size.
+
+    sRGB-encoded texture with N(0, 1) noise where it is unseen, and sRGB-encoded prior, both in [-1, 1]; with
+    ``with_context`` also the visibility and the log of the coarse shading.
+    """
+    config = refiner.config
+    size = config.map_size
+    texture = 2.0 * srgb_from_linear(resize_map(maps.texture, size)) - 1.0
+    visibility = resize_map(maps.visibility[:, None], size)
+    prior = resize_map(maps.prior_albedo, size)
+    parts = [fill_with_noise(texture, visibility[:, 0], generator), 2.0 * srgb_from_linear(prior) - 1.0]
+    if config.with_context:
+        normals = resize_map(maps.normals_light, size)
+        shading = irradiance_image(maps.coarse_light, normals) / math.pi
+        parts += [2.0 * visibility - 1.0, torch.log(shading.clamp(0.05, 20.0))]
+    return torch.cat(parts, dim=1), prior
+
+
+def refine(refiner: Refiner, maps: RefinerInput, generator: torch.Generator | None = None) -> RefinerOutput:
+    """Refine albedo and light of unwrapped faces; differentiable in the network.
+
+    Args:
+        refiner: The network. Run it under ``torch.autocast`` to compute its convolutions in bfloat16.
+        maps: The face, at any texture size; the result's albedo has that size.
+        generator: Source of the noise in unseen texels; a fixed one where not given, so that results repeat.
+    """
+    if generator is None:
+        generator = torch.Generator().manual_seed(_NOISE_SEED)
+    inputs, prior = network_input(maps, refiner, generator)
+    raw_albedo, raw_light = refiner(inputs)
+    raw_albedo, raw_light = raw_albedo.float(), raw_light.float()
+    albedo_low = decode_albedo(raw_albedo, prior, refiner.config)
+    if refiner.config.head == "residual":
+        # The photo says nothing about the light on unseen texels: continue it smoothly from the seen ones.
+        raw_light = pull_push(raw_light, resize_map(maps.visibility[:, None], raw_light.shape[-1]))
+    light = decode_light(raw_light, maps.coarse_light, refiner.config)
+    shading = map_shading(light, maps.normals_light)
+    if not refiner.config.with_gate:
+        unknown = torch.zeros_like(raw_albedo[:, :1])
+        albedo = resize_map(albedo_low, maps.texture.shape[-1])
+        return RefinerOutput(albedo, light, unknown, unknown + 0.5, albedo_low, unknown, shading)
+    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(shading, maps.visibility)
+    confidence_logit = raw_albedo[:, 4:5]
+    albedo = transfer_detail(maps.texture, shading, maps.visibility, albedo_low, gate)
+    confidence = torch.sigmoid(confidence_logit)
+    return RefinerOutput(albedo, light, gate, confidence, albedo_low, confidence_logit, shading)
+
+
+def _light_enough(
+    shading: Float[Tensor, "b 3 m m"], visibility: Float[Tensor, "b s s"]
+) -> Float[Tensor, "b 1 m m"]:
+    """Trust in the photo's detail, falling to 0 with the light: dividing by little light magnifies noise."""
+    level = shading.mean(dim=1, keepdim=True)
+    weight = resize_map(visibility[:, None], level.shape[-1])
+    usual = (level * weight).sum(dim=(-1, -2), keepdim=True) / weight.sum(
+        dim=(-1, -2), keepdim=True
+    ).clamp_min(1e-6)
+    return (level / (_DIM_SHARE * usual).clamp_min(1e-6)).clamp(0.0, 1.0)
+
+
+def map_shading(
+    light: Float[Tensor, "b 27 m m"], normals_light: Float[Tensor, "b 3 n n"]
+) -> Float[Tensor, "b 3 m m"]:
+    """Irradiance / pi of a light map at the texels' normals, linear, at the size of the light map."""
+    normals = resize_map(normals_light, light.shape[-1])
+    return irradiance_map(light, normals).clamp_min(0.0) / math.pi

@@ -1,0 +1,1 @@
+"""Training of the prior network on photos with landmarks and on synthetic faces."""

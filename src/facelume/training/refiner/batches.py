@@ -1,0 +1,185 @@
+"""Faces prepared for the refinement: unwrapped once, kept as small integer maps, augmented when drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int8, UInt8
+from torch import Tensor
+
+from facelume.errors import UsageError
+from facelume.refinement.refine import RefinerInput
+from facelume.reflectance import linear_from_srgb
+
+# Coefficients that change sign when a picture is mirrored: x, xy, xz.
+_ODD_IN_X = (3, 4, 7)
+
+
+@dataclass(frozen=True)
+class PreparedFaces:
+    """A shard of faces in the atlas; colours are sRGB-encoded.
+
+    Attributes:
+        texture: Unwrapped photo.
+        visibility: In 1/255.
+        normals: Unit normals in the light frame, in 1/127.
+        prior: Prior albedo.
+        truth: True albedo; zeros where ``has_truth`` is False.
+        has_truth: Which faces are synthetic.
+        coarse_light: SH radiance in the light frame.
+        image: The crop.
+        face_mask: M_face of the crop, 0 or 255.
+        identity: Coefficients of the mesh that unwrapped the photo.
+        expression: Likewise.
+        pose: Rotation vector and translation (metres), likewise.
+    """
+
+    texture: UInt8[np.ndarray, "n 3 s s"]
+    visibility: UInt8[np.ndarray, "n s s"]
+    normals: Int8[np.ndarray, "n 3 s s"]
+    prior: UInt8[np.ndarray, "n 3 s s"]
+    truth: UInt8[np.ndarray, "n 3 s s"]
+    has_truth: Bool[np.ndarray, " n"]
+    coarse_light: Float[np.ndarray, "n 9 3"]
+    image: UInt8[np.ndarray, "n 224 224 3"]
+    face_mask: UInt8[np.ndarray, "n 224 224"]
+    identity: Float[np.ndarray, "n I"]
+    expression: Float[np.ndarray, "n E"]
+    pose: Float[np.ndarray, "n 6"]
+
+    def __len__(self) -> int:
+        return len(self.has_truth)
+
+    def save(self, path: Path) -> None:
+        """Write an uncompressed ``.npz``, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        partial.replace(path)
+
+    @staticmethod
+    def load(path: Path) -> PreparedFaces:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as archive:
+            return PreparedFaces(**{f.name: archive[f.name] for f in fields(PreparedFaces)})
+
+
+@dataclass(frozen=True)
+class RefinerBatch:
+    """What one training step sees.
+
+    Attributes:
+        maps: Input of the refinement.
+        truth: True albedo, linear; zeros where there is none.
+        has_truth: 1 for synthetic faces.
+        image_srgb: Crops.
+        face_mask: M_face of the crops, 0 or 1.
+        identity: Coefficients of the mesh.
+        expression: Likewise.
+        pose: Likewise.
+    """
+
+    maps: RefinerInput
+    truth: Float[Tensor, "b 3 s s"]
+    has_truth: Float[Tensor, " b"]
+    image_srgb: Float[Tensor, "b 3 224 224"]
+    face_mask: Float[Tensor, "b 1 224 224"]
+    identity: Float[Tensor, "b I"]
+    expression: Float[Tensor, "b E"]
+    pose: Float[Tensor, "b 6"]
+
+
+def load_shards(folder: Path, known: dict[str, PreparedFaces] | None = None) -> dict[str, PreparedFaces]:
+    """Read every prepared shard of a folder that is not known yet, by file name.
+
+    Raises:
+        UsageError: There is none at all.
+    """
+    shards = dict(known or {})
+    for path in sorted(folder.glob("*.npz")):
+        if path.name not in shards:
+            shards[path.name] = PreparedFaces.load(path)
+    if not shards:
+        raise UsageError(
+            f"no prepared faces in {folder}: name photos or synthetic faces in the run file's data"
+        )
+    return shards
+
+
+def to_batch(
+    items: Sequence[tuple[PreparedFaces, int]], augment: np.random.Generator | None = None
+) -> RefinerBatch:
+    """Decode faces to float maps, with a random gain per colour and a random mirror if ``augment`` is given.
+
+    Only the maps are augmented; a mirrored face cannot be compared with its crop, so pass ``None`` where the
+    image is needed.
+    """
+
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(shard, name)[row] for shard, row in items]))
+
+    texture = linear_from_srgb(stacked("texture").float() / 255.0)
+    prior = linear_from_srgb(stacked("prior").float() / 255.0)
+    truth = linear_from_srgb(stacked("truth").float() / 255.0)
+    visibility = stacked("visibility").float() / 255.0
+    normals = stacked("normals").float() / 127.0
+    light = stacked("coarse_light").float()
+    if augment is not None:
+        overall = augment.normal(0, 0.2, size=(len(items), 1))
+        tint = augment.normal(0, 0.05, size=(len(items), 3))
+        gain = torch.from_numpy(np.exp(overall + tint).astype(np.float32))
+        texture = (texture * gain[:, :, None, None]).clamp(0.0, 1.0)
+        light = light * gain[:, None]
+        mirror = torch.from_numpy(augment.random(len(items)) < 0.5)
+        texture, prior, truth, visibility = (
+            _mirrored(x, mirror) for x in (texture, prior, truth, visibility)
+        )
+        flip_x = normals.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
+        normals = torch.where(mirror[:, None, None, None], normals.flip(-1) * flip_x, normals)
+        odd = torch.ones(9)
+        odd[list(_ODD_IN_X)] = -1.0
+        light = torch.where(mirror[:, None, None], light * odd[:, None], light)
+    has_truth = torch.tensor([float(shard.has_truth[row]) for shard, row in items])
+    return RefinerBatch(
+        maps=RefinerInput(texture, visibility, normals, prior, light),
+        truth=truth,
+        has_truth=has_truth,
+        image_srgb=stacked("image").movedim(-1, 1).float() / 255.0,
+        face_mask=(stacked("face_mask") > 127).float()[:, None],
+        identity=stacked("identity").float(),
+        expression=stacked("expression").float(),
+        pose=stacked("pose").float(),
+    )
+
+
+def _mirrored(maps: Tensor, mirror: Tensor) -> Tensor:
+    return torch.where(mirror.reshape(-1, *[1] * (maps.ndim - 1)), maps.flip(-1), maps)
+
+
+def batches(
+    shards: Sequence[PreparedFaces], batch_size: int, rng: np.random.Generator, synthetic_share: float | None
+) -> Iterator[list[tuple[PreparedFaces, int]]]:
+    """Yield random batches for ever.
+
+    Args:
+        shards: Where to draw from.
+        batch_size: Faces per batch.
+        rng: Source of the order.
+        synthetic_share: Share of faces with truth in each batch; as they come where ``None``.
+    """
+    everything = [(shard, row) for shard in shards for row in range(len(shard))]
+    synthetic = [item for item in everything if item[0].has_truth[item[1]]]
+    real = [item for item in everything if not item[0].has_truth[item[1]]]
+    if synthetic_share is None or not synthetic or not real:
+        while True:
+            yield [everything[i] for i in rng.integers(len(everything), size=batch_size)]
+    while True:
+        num_synthetic = int(rng.binomial(batch_size, synthetic_share))
+        chosen = [synthetic[i] for i in rng.integers(len(synthetic), size=num_synthetic)]
+        chosen += [real[i] for i in rng.integers(len(real), size=batch_size - num_synthetic)]
+        yield chosen

@@ -1,0 +1,165 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
+from facelume.data.synthetic import occluders
+from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, read_shard, write_shard
+from facelume.data.synthetic.head import place_in_crop, random_expression, random_rotvec
+from facelume.data.synthetic.light import SceneLight
+from facelume.data.synthetic.scene import SyntheticConfig
+from facelume.data.synthetic.shade import SkinMaterial, shade_head
+from facelume.data.synthetic.skin import shift_pigment, skin_of_atlas
+from facelume.errors import UsageError
+from facelume.face_model import load_open_face_model
+from facelume.raster import geometry_buffers
+
+GREY = torch.full((3, 256, 256), 0.3)
+MATTE = SkinMaterial(0.0, 0.4, torch.ones(1, 1, 8, 8), 0.0, torch.zeros(1, 1, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def faces() -> SyntheticFaces:
+    return SyntheticFaces(load_open_face_model(), [], SyntheticConfig(size_jitter=0.0, shift_jitter_px=0.0))
+
+
+@pytest.fixture(scope="module")
+def face(faces):
+    return faces.draw(np.random.default_rng(3), GREY)
+
+
+def test_a_face_fills_the_crop_as_the_contract_says(face):
+    points = face.landmarks_px[:468]
+    low, high = points.min(axis=0), points.max(axis=0)
+    np.testing.assert_allclose((low + high) / 2, 112.0, atol=0.3)
+    assert np.sqrt(np.prod(high - low)) == pytest.approx(150.0, abs=0.5)
+
+
+def test_landmark_labels_are_the_projected_model(face):
+    model = load_open_face_model()
+    points = model.landmarks(torch.from_numpy(face.identity), torch.from_numpy(face.expression))
+    matrix = cam_from_pose(torch.from_numpy(face.pose))
+    expected = CROP_CAMERA.project(transform_points(matrix, points))
+    np.testing.assert_allclose(face.landmarks_px, expected.numpy(), atol=1e-2)
+
+
+def test_pictures_repeat_with_the_seed_and_differ_between_seeds(faces, face):
+    again = faces.draw(np.random.default_rng(3), GREY)
+    np.testing.assert_array_equal(again.image_srgb, face.image_srgb)
+    other = faces.draw(np.random.default_rng(4), GREY)
+    assert np.abs(other.image_srgb.astype(float) - face.image_srgb).mean() > 5
+
+
+def test_one_scene_serves_two_skins(faces):
+    scene = faces.scenes.draw(np.random.default_rng(5))
+    dark = faces.photograph(scene, np.random.default_rng(0), 0.3 * GREY)
+    light = faces.photograph(scene, np.random.default_rng(0), GREY)
+    np.testing.assert_array_equal(dark.parsing, light.parsing)
+    np.testing.assert_array_equal(dark.pose, light.pose)
+    # Same exposure meter: the label of the light is brighter where the skin is darker.
+    assert dark.light_sh[0].mean() > 1.5 * light.light_sh[0].mean()
+
+
+def test_pigment_shifts_darken_the_skin_and_leave_eyes_alone():
+    model = load_open_face_model()
+    skin = skin_of_atlas(model, 256)
+    shifted = torch.stack([shift_pigment(GREY, skin, np.random.default_rng(seed)) for seed in range(20)])
+    eyes = model.uv_mask("eyes", 256) > 0.9
+    assert torch.equal(shifted[:, :, eyes], GREY[:, eyes].expand(20, -1, -1))
+    tone = shifted[:, :, skin > 0.5].mean(dim=-1)
+    assert float(tone.mean()) < 0.29
+    # Melanin and blood take more blue than red.
+    is_darker = tone.mean(dim=-1) < 0.29
+    assert bool((tone[:, 2] < tone[:, 0])[is_darker].all())
+
+
+def test_shards_come_back(tmp_path, face):
+    write_shard(tmp_path / "a.npz", [face, face])
+    shard = read_shard(tmp_path / "a.npz")
+    np.testing.assert_array_equal(shard["image_srgb"][1], face.image_srgb)
+    assert shard["light_sh"].shape == (2, 9, 3)
+
+
+def frontal_buffers():
+    model = load_open_face_model()
+    vertices = model.mean_shape
+    landmarks = model.landmarks(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
+    translation = place_in_crop(landmarks, torch.zeros(3))
+    matrix = cam_from_pose(torch.cat([torch.zeros(3), translation]))
+    buffers = geometry_buffers(model.topology, vertices[None], matrix[None], CROP_CAMERA)
+    in_light_axes = transform_points(matrix, vertices) * torch.tensor([1.0, -1.0, -1.0])
+    return buffers, (in_light_axes, model.topology.faces)
+
+
+def lamp(direction: list[float]) -> SceneLight:
+    unit = torch.nn.functional.normalize(torch.tensor([direction]), dim=-1)
+    return SceneLight(unit, torch.ones(1, 3), torch.tensor([0.001]), torch.zeros(9, 3))
+
+
+def test_a_lamp_from_above_casts_a_shadow_that_lambert_alone_does_not():
+    buffers, casters = frontal_buffers()
+    light = lamp([0.0, 1.0, 0.35])
+    shaded = shade_head(buffers, casters, torch.ones(224, 224), light, MATTE)
+    cosine = (buffers.normal_light[0] * light.directions[0][:, None, None]).sum(0).clamp_min(0) / torch.pi
+    is_lit = buffers.face_mask[0] & (cosine > 0.05)
+    in_shadow = is_lit & (shaded.shading[1] < 0.2 * cosine)
+    in_light = is_lit & (shaded.shading[1] > 0.8 * cosine)
+    assert float(in_shadow.sum() / is_lit.sum()) > 0.02
+    assert float(in_light.sum() / is_lit.sum()) > 0.5
+    assert float((shaded.shading[1] - cosine)[is_lit].max()) < 0.02
+
+
+def test_oily_skin_shines_and_matte_skin_does_not():
+    buffers, casters = frontal_buffers()
+    skin = buffers.face_mask[0] & (buffers.part[0] == 0)
+    oily = dataclasses.replace(MATTE, specular_strength=2.0)
+    dull = shade_head(buffers, casters, torch.ones(224, 224), lamp([0.2, 0.5, 1.0]), MATTE)
+    shiny = shade_head(buffers, casters, torch.ones(224, 224), lamp([0.2, 0.5, 1.0]), oily)
+    assert float(dull.highlight[:, skin].max()) == 0.0
+    assert float(shiny.highlight[:, skin].max()) > 0.05
+    torch.testing.assert_close(shiny.shading, dull.shading)
+
+
+def test_expressions_stay_in_range_and_poses_within_the_stated_yaw():
+    rng = np.random.default_rng(0)
+    names = load_open_face_model().expression_names
+    expressions = np.stack([random_expression(names, rng) for _ in range(100)])
+    assert expressions.min() >= 0.0
+    assert expressions.max() <= 1.0
+    assert 0.02 < (expressions > 0.05).mean() < 0.5
+    turns = torch.stack([random_rotvec(rng) for _ in range(200)]).norm(dim=-1)
+    assert 0.7 < float(turns.max()) < 1.6
+
+
+@pytest.mark.parametrize("kind", ["strands", "glasses", "hand"])
+def test_occluders_cover_part_of_the_picture_and_are_excluded(face, kind):
+    points = face.landmarks_px.astype(float)
+    covered = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        if kind == "strands":
+            layer = occluders.hair_strands(points, 224, np.array([0.1, 0.05, 0.03]), 0.8, rng)
+        elif kind == "glasses":
+            layer = occluders.glasses(points, 224, 0.8, rng)
+        else:
+            layer = occluders.hand(points, 224, np.array([0.4, 0.25, 0.2]), 0.8, rng)
+        assert layer.colour_linear.min() >= 0.0
+        assert 0.0 <= layer.alpha.min() <= layer.alpha.max() <= 1.0
+        assert (layer.excluded >= layer.alpha - 1e-5).all()
+        covered.append(layer.excluded.mean())
+    # A hand may miss the picture, not every time.
+    assert 0.01 < max(covered) < 0.7
+
+
+def test_missing_maps_are_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no environment maps"):
+        load_environment_maps(tmp_path / "none.npz")
+
+
+def test_held_out_maps_stay_out_of_training(tmp_path):
+    maps = {name: np.ones((16, 32, 3), np.float16) for name in ("city", "bridge", "park")}
+    np.savez(tmp_path / "maps.npz", **maps)
+    assert list(load_environment_maps(tmp_path / "maps.npz")) == ["bridge"]
+    assert sorted(load_environment_maps(tmp_path / "maps.npz", held_out=True)) == ["city", "park"]

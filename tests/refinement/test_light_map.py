@@ -1,0 +1,79 @@
+"""The smooth correction of a light map."""
+
+import math
+
+import torch
+
+from facelume.refinement.light_map import (
+    DARK_OFFSET,
+    MOUTH_GAINS,
+    inner_mouth_gain,
+    light_inner_mouth,
+    settle_light,
+)
+
+
+def constant_light(size: int) -> torch.Tensor:
+    light = torch.zeros(1, 27, size, size)
+    light[:, :3] = math.sqrt(4 * math.pi)  # radiance 1 from everywhere: shading 1
+    return light
+
+
+def test_a_darker_photo_darkens_the_light_by_the_same_factor() -> None:
+    albedo = torch.full((1, 3, 32, 32), 0.5)
+    photo = torch.full((1, 3, 64, 64), 0.25)
+    light = settle_light(constant_light(32), albedo, photo, torch.ones(1, 64, 64))
+    factor = (0.25 + DARK_OFFSET) / (0.5 + DARK_OFFSET)
+    torch.testing.assert_close(light, constant_light(32) * factor, atol=1e-4, rtol=1e-4)
+
+
+def test_unseen_texels_keep_their_light() -> None:
+    albedo = torch.full((1, 3, 32, 32), 0.5)
+    visibility = torch.zeros(1, 64, 64)
+    visibility[:, :, :32] = 1.0
+    light = settle_light(constant_light(32), albedo, torch.full((1, 3, 64, 64), 0.2), visibility)
+    torch.testing.assert_close(light[..., 20:], constant_light(32)[..., 20:])
+    assert bool((light[:, :3, :, :12] < 0.6 * math.sqrt(4 * math.pi)).all())
+
+
+def test_fine_detail_does_not_enter_the_light() -> None:
+    albedo = torch.full((1, 3, 128, 128), 0.5)
+    checker = (torch.arange(256)[:, None] // 2 + torch.arange(256)[None] // 2) % 2
+    photo = (0.5 + 0.2 * (2.0 * checker - 1.0)).expand(1, 3, 256, 256)
+    light = settle_light(constant_light(128), albedo, photo, torch.ones(1, 256, 256), box_px=9)
+    inner = light[:, :3, 16:-16, 16:-16]
+    assert float(inner.std() / inner.mean()) < 0.08
+
+
+def test_half_of_the_colour_is_followed_by_default() -> None:
+    albedo = torch.full((1, 3, 16, 16), 0.5)
+    photo = torch.tensor([0.7, 0.5, 0.35]).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
+    shares = [
+        settle_light(constant_light(16), albedo, photo, torch.ones(1, 16, 16), colour_share=share)
+        for share in (0.0, 0.5, 1.0)
+    ]
+    shares = [light[0, :3, 8, 8] for light in shares]
+    spread = [float(torch.log(s[0] / s[2])) for s in shares]
+    assert abs(spread[0]) < 1e-5
+    assert abs(spread[1] - 0.5 * spread[2]) < 1e-4
+    assert spread[2] > 0.5
+
+
+def test_the_inner_mouth_takes_a_share_of_the_coarse_light() -> None:
+    part = torch.zeros(32, 32, dtype=torch.long)
+    part[24:, :] = 4
+    coarse = torch.randn(1, 9, 3, generator=torch.Generator().manual_seed(0))
+    light = light_inner_mouth(constant_light(16), coarse, part, 0.5)
+    torch.testing.assert_close(light[0, :, 14, 3], 0.5 * coarse.flatten(1)[0])
+    torch.testing.assert_close(light[..., :12, :], constant_light(16)[..., :12, :])
+
+
+def test_the_share_is_the_median_ratio_of_photo_and_rendering() -> None:
+    rendering = torch.full((3, 8, 8), 0.5)
+    photo = torch.full((3, 8, 8), 0.2)
+    assert abs(inner_mouth_gain(rendering, photo, torch.ones(8, 8, dtype=torch.bool)) - 0.4) < 1e-6
+    few = torch.zeros(8, 8, dtype=torch.bool)
+    few[0, :5] = True
+    assert inner_mouth_gain(rendering, photo, few) == MOUTH_GAINS[1]
+    dark = inner_mouth_gain(rendering, 0.01 * photo, torch.ones(8, 8, dtype=torch.bool))
+    assert abs(dark - MOUTH_GAINS[0]) < 1e-6
