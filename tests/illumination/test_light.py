@@ -4,15 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from facelume.errors import UnreadableInputError
+from facelume.errors import UnreadableInputError, UsageError
 from facelume.illumination import (
     FRONT_SHADING,
     environment_map_from_sh,
     front_shading,
     irradiance,
+    light_array,
     light_presets,
+    light_tensor,
     load_light,
+    resolve_light,
     sh_from_environment_map,
+    turn_light,
+    unit_light,
     with_front_shading,
 )
 
@@ -80,14 +85,17 @@ def test_light_files(tmp_path):
     [
         {"other": np.zeros((9, 3))},
         {"sh_radiance": np.zeros(27)},
+        {"sh_radiance": np.zeros((4, 5, 9, 3))},
+        {"sh_radiance": np.full((4, 4, 9, 3), np.inf)},
         {"sh_radiance": np.full((9, 3), np.nan)},
         {"sh_radiance": np.array([["a"] * 3] * 9)},
     ],
 )
 def test_wrong_light_files_are_refused(tmp_path, arrays):
     np.savez(tmp_path / "light.npz", **arrays)
-    with pytest.raises(UnreadableInputError, match="sh_radiance"):
-        load_light(tmp_path / "light.npz")
+    for read in (load_light, resolve_light):
+        with pytest.raises(UnreadableInputError, match=r"sh_radiance.*light\.npz|light\.npz.*sh_radiance"):
+            read(tmp_path / "light.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"text", b"\x93NUMPY"])
@@ -97,3 +105,38 @@ def test_damaged_light_files_are_refused(tmp_path, content):
         load_light(tmp_path / "light.npz")
     with pytest.raises(UnreadableInputError, match="cannot read a light"):
         load_light(tmp_path / "missing.npz")
+
+
+def test_a_light_is_a_preset_a_file_or_an_array(tmp_path):
+    preset = light_presets()["hall"].sh_radiance.numpy()
+    np.testing.assert_array_equal(resolve_light("hall"), preset)
+    np.testing.assert_array_equal(resolve_light(3 * preset), 3 * preset)
+    per_texel = np.broadcast_to(preset, (4, 4, 9, 3))
+    np.savez(tmp_path / "light.npz", sh_radiance=per_texel, coarse=preset)
+    np.testing.assert_array_equal(resolve_light(str(tmp_path / "light.npz")), per_texel)
+    for wrong in (preset.T, per_texel[:3], np.full((9, 3), np.nan)):
+        with pytest.raises(UsageError, match="a light must be finite"):
+            resolve_light(wrong)
+    with pytest.raises(UsageError, match="no light named 'moonlight'"):
+        resolve_light("moonlight")
+
+
+def test_unit_light_shades_every_normal_with_one():
+    normals = torch.nn.functional.normalize(torch.randn(50, 3, generator=torch.manual_seed(0)), dim=1)
+    received = irradiance(torch.from_numpy(unit_light()), normals)
+    torch.testing.assert_close(received, torch.full((50, 3), math.pi), rtol=1e-5, atol=0)
+
+
+def test_a_light_per_texel_turns_as_one_light_does():
+    lights = np.stack([light_presets()[name].sh_radiance.numpy() for name in ("left", "city", "top", "hall")])
+    turned = turn_light(lights.reshape(2, 2, 9, 3), 0.7).reshape(4, 9, 3)
+    for light, expected in zip(lights, turned, strict=True):
+        np.testing.assert_allclose(turn_light(light, 0.7), expected, atol=1e-6)
+
+
+def test_layouts_of_a_light_map_are_each_other_s_inverse():
+    public = np.random.default_rng(0).normal(size=(5, 5, 9, 3)).astype(np.float32)
+    tensor = light_tensor(public, torch.zeros(1))
+    assert tensor.shape == (1, 27, 5, 5)
+    assert tensor[0, 3 * 4 + 1, 2, 3].item() == pytest.approx(public[2, 3, 4, 1])
+    np.testing.assert_array_equal(light_array(tensor[0]), public)

@@ -7,11 +7,11 @@ import torch
 from facelume.camera import CROP_CAMERA
 from facelume.face_model import load_open_face_model
 from facelume.geometry import rotvec_from_rotation
-from facelume.illumination import light_presets
+from facelume.illumination import light_presets, light_tensor
 from facelume.io.picture import encode_srgb
 from facelume.metrics import normalised_mean_error
 from facelume.pipeline import Reconstructor
-from facelume.pipeline.posed_face import PosedFace, light_tensor
+from facelume.pipeline.posed_face import PosedFace
 from facelume.raster import render
 
 _SIZE_PX = 448

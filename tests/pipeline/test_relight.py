@@ -10,11 +10,9 @@ import pytest
 from PIL import Image
 
 from facelume.errors import AssetError, UnreadableInputError, UsageError
-from facelume.illumination import light_presets
+from facelume.illumination import light_presets, resolve_light, turn_light, unit_light
 from facelume.io.picture import decode_srgb, encode_srgb
 from facelume.pipeline import Reconstruction, read_result, relight, saved_result
-from facelume.pipeline.posed_face import resolve_light, turn_light
-from facelume.pipeline.reconstruction import unit_light
 
 
 def _pixels(path: Path) -> np.ndarray:

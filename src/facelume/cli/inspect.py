@@ -185,8 +185,8 @@ def _check_rendering() -> str:
     import warp
 
     from facelume.face_model.sources import load_face_model
+    from facelume.illumination import unit_light
     from facelume.pipeline.posed_face import PosedFace
-    from facelume.pipeline.reconstruction import unit_light
 
     model = load_face_model("open")
     pose = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.05])

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from facelume.evaluation.references import AlbedoTruth, PhotoReference
+from facelume.illumination import unit_light
 from facelume.metrics import image_fidelity, landmark_box, normalised_mean_error, scale_free_error
 from facelume.pipeline import Reconstruction
-from facelume.pipeline.reconstruction import unit_light
 from facelume.reflectance import ita_degrees, linear_from_srgb
 
 FOUND_IOU = 0.5

@@ -17,10 +17,16 @@ from facelume.illumination.irradiance import (
 )
 from facelume.illumination.light import (
     FRONT_SHADING,
+    Light,
     LightPreset,
     front_shading,
+    light_array,
     light_presets,
+    light_tensor,
     load_light,
+    resolve_light,
+    turn_light,
+    unit_light,
     with_front_shading,
 )
 from facelume.illumination.rotation import rotate_sh, sh_rotation_matrix, yaw_rotation
@@ -29,6 +35,7 @@ from facelume.illumination.sh import NUM_SH, sh_basis
 __all__ = [
     "FRONT_SHADING",
     "NUM_SH",
+    "Light",
     "LightPreset",
     "deca_from_sh",
     "deep3d_from_sh",
@@ -41,9 +48,12 @@ __all__ = [
     "irradiance_basis",
     "irradiance_image",
     "irradiance_map",
+    "light_array",
     "light_presets",
+    "light_tensor",
     "load_environment_map",
     "load_light",
+    "resolve_light",
     "rotate_sh",
     "sh_basis",
     "sh_from_deca",
@@ -51,6 +61,8 @@ __all__ = [
     "sh_from_environment_map",
     "sh_rotation_matrix",
     "solid_angles",
+    "turn_light",
+    "unit_light",
     "with_front_shading",
     "yaw_rotation",
 ]

@@ -1,4 +1,4 @@
-"""Named lights: the presets of the package, light files, and exposure."""
+"""Lights as a user names them: presets, files and arrays; their exposure, turning and layouts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.errors import AssetError, UnreadableInputError
+from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.illumination.environment import load_environment_map, sh_from_environment_map
 from facelume.illumination.irradiance import irradiance
+from facelume.illumination.rotation import sh_rotation_matrix, yaw_rotation
 from facelume.reflectance import luminance, shade
+
+Light = str | os.PathLike[str] | np.ndarray
+"""A preset's name, a file (.hdr, .exr, .npz), or radiance coefficients (9, 3) or per texel (S, S, 9, 3)."""
 
 FRONT_SHADING = 0.8
 """Exposure of every preset: mean over the front hemisphere of the luminance of ``max(E, 0) / pi``."""
@@ -69,9 +73,10 @@ def light_presets() -> dict[str, LightPreset]:
     return {preset.name: preset for preset in presets}
 
 
-def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "9 3"]:
-    """Radiance coefficients of a light file: ``.npz`` with ``sh_radiance`` (9, 3), ``.hdr`` or ``.exr``.
+def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "*texels 9 3"]:
+    """Radiance coefficients of a light file: ``.npz`` with ``sh_radiance``, ``.hdr`` or ``.exr``.
 
+    A ``.npz`` holds one light (9, 3), or one per texel (S, S, 9, 3) as a result's ``illumination.npz`` does.
     Values are as in the file; expose them with ``with_front_shading`` where the unit of a map is arbitrary.
 
     Raises:
@@ -95,11 +100,75 @@ def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "9 3"]:
         raise UnreadableInputError(
             f"cannot read a light from {file} ({error}); it must be a .npz with sh_radiance of shape (9, 3)"
         ) from error
-    if values.shape != (9, 3) or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+    if values.dtype.kind not in "fiu" or not _is_light(values):
         raise UnreadableInputError(
-            f"sh_radiance in {file} is {values.dtype} {values.shape}; it must be finite and of shape (9, 3)"
+            f"sh_radiance in {file} is {values.dtype} {values.shape}; it must be finite and of shape (9, 3), "
+            "or (S, S, 9, 3) for a light per texel"
         )
     return torch.from_numpy(values.astype(np.float32))
+
+
+def resolve_light(light: Light) -> Float[np.ndarray, "*texels 9 3"]:
+    """Radiance coefficients (9, 3), or (S, S, 9, 3) for a light per texel, from a name, a file or an array.
+
+    Environment maps (.hdr, .exr) have arbitrary units and are exposed like the presets; a ``.npz`` or an
+    array is taken as it is.
+
+    Raises:
+        UsageError: No preset has this name, or the array has another shape.
+        UnreadableInputError: The file cannot be read.
+    """
+    if isinstance(light, np.ndarray):
+        if not _is_light(light):
+            raise UsageError(f"a light must be finite, (9, 3) or (S, S, 9, 3), not {light.shape}")
+        return light.astype(np.float32)
+    presets = light_presets()
+    if isinstance(light, str) and light in presets:
+        return presets[light].sh_radiance.numpy(force=True)
+    path = Path(light)
+    if not path.suffix:
+        raise UsageError(
+            f"no light named {str(light)!r}; `facelume lights` lists them, or name a .hdr, .exr or .npz"
+        )
+    coefficients = load_light(path)
+    if path.suffix.lower() != ".npz":
+        coefficients = with_front_shading(coefficients)
+    return coefficients.numpy(force=True)
+
+
+def turn_light(light: Float[np.ndarray, "*texels 9 3"], yaw_rad: float) -> Float[np.ndarray, "*texels 9 3"]:
+    """The light turned about camera +Y; positive moves light from the viewer to picture right.
+
+    Raises:
+        UsageError: The angle is not finite.
+    """
+    if not math.isfinite(yaw_rad):
+        raise UsageError("the yaw of a light must be a finite angle")
+    matrix = sh_rotation_matrix(yaw_rotation(yaw_rad)).numpy(force=True).astype(np.float32)
+    return np.einsum("kl,...lc->...kc", matrix, light, optimize=True)
+
+
+def unit_light() -> Float[np.ndarray, "9 3"]:
+    """The light whose irradiance is π everywhere, so that a rendering shows the albedo itself."""
+    light = np.zeros((9, 3), np.float32)
+    light[0] = np.sqrt(4 * np.pi)  # radiance 1 from everywhere: coefficient 1 / Y_00
+    return light
+
+
+def light_tensor(
+    light: Float[np.ndarray, "*texels 9 3"], like: Tensor
+) -> Float[Tensor, "1 9 3"] | Float[Tensor, "1 27 T T"]:
+    """The same light as a tensor on the device of ``like``, in the layout of ``raster.render``."""
+    tensor = torch.tensor(light, dtype=torch.float32, device=like.device)
+    if tensor.ndim == 2:
+        return tensor[None]
+    return tensor.flatten(2).permute(2, 0, 1)[None].contiguous()
+
+
+def light_array(light: Float[Tensor, "27 T T"]) -> Float[np.ndarray, "T T 9 3"]:
+    """A light map of ``raster.render``'s layout in the public one; channel 27 is 3·k + rgb."""
+    channels_last = light.permute(1, 2, 0).numpy(force=True).astype(np.float32)
+    return np.ascontiguousarray(channels_last.reshape(*channels_last.shape[:2], 9, 3))
 
 
 def front_shading(sh_radiance: Float[Tensor, "*batch 9 3"]) -> Float[Tensor, "*batch"]:
@@ -119,6 +188,12 @@ def with_front_shading(
     """The same light with its exposure (``front_shading``) set to ``target``; a black light stays black."""
     factor = target / front_shading(sh_radiance).clamp(min=1e-12)
     return sh_radiance * factor[..., None, None]
+
+
+def _is_light(values: np.ndarray) -> bool:
+    """Whether an array is one light (9, 3) or a square map of them, and finite."""
+    is_map = values.ndim == 4 and values.shape[0] == values.shape[1]
+    return values.shape[-2:] == (9, 3) and (values.ndim == 2 or is_map) and bool(np.isfinite(values).all())
 
 
 @functools.cache

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
+from facelume.illumination import Light
 from facelume.pipeline.existing import finished_results
-from facelume.pipeline.posed_face import Light, PosedFace
-from facelume.pipeline.reconstruction import FaceCamera, FaceMaps, PhotoView, Reconstruction
+from facelume.pipeline.face_result import FaceCamera, FaceMaps, FaceResult, PhotoView
+from facelume.pipeline.posed_face import PosedFace
+from facelume.pipeline.reconstruction import Reconstruction
 from facelume.pipeline.reconstructor import PhotoSource, Reconstructor
 from facelume.pipeline.saved_result import SavedResult, read_result, relight
 
 __all__ = [
     "FaceCamera",
     "FaceMaps",
+    "FaceResult",
     "Light",
     "PhotoSource",
     "PhotoView",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -15,24 +11,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, PinholeCamera, cam_from_pose, transform_points
-from facelume.errors import UnreadableInputError, UsageError
+from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.geometry import vertex_normals
-from facelume.illumination import (
-    irradiance_image,
-    irradiance_map,
-    light_presets,
-    load_light,
-    sh_rotation_matrix,
-    with_front_shading,
-    yaw_rotation,
-)
+from facelume.illumination import irradiance_image, irradiance_map, light_tensor
 from facelume.raster import GeometryBuffers, geometry_buffers, render
 from facelume.types import Mesh
-from facelume.uv import pose_texels, texel_map
-
-Light = str | Path | np.ndarray
-"""A preset's name, a file (.hdr, .exr, .npz), or radiance coefficients (9, 3) or per texel (S, S, 9, 3)."""
+from facelume.uv import pose_texels, resize_map, texel_map
 
 _MAX_RENDER_PX = 4096
 
@@ -158,76 +143,12 @@ class PosedFace:
         if tensor.ndim == 3:
             received = irradiance_image(tensor, posed.normal_light)
         else:
-            resized = torch.nn.functional.interpolate(tensor, size=(size, size), mode="bilinear")
-            received = irradiance_map(resized, posed.normal_light)
+            received = irradiance_map(resize_map(tensor, size), posed.normal_light)
         return _picture(received * (posed.part >= 0))
 
 
-def resolve_light(light: Light) -> Float[np.ndarray, "*texels 9 3"]:
-    """Radiance coefficients (9, 3), or (S, S, 9, 3) for a light per texel, from a name, a file or an array.
-
-    Environment maps (.hdr, .exr) have arbitrary units and are exposed like the presets; a ``.npz`` is taken
-    as it is: ``sh_radiance`` of shape (9, 3), or (S, S, 9, 3) as in a result's ``illumination.npz``.
-
-    Raises:
-        UsageError: No preset has this name, or the array has another shape.
-        UnreadableInputError: The file cannot be read.
-    """
-    if isinstance(light, np.ndarray):
-        is_map = light.ndim == 4 and light.shape[0] == light.shape[1]
-        if light.shape[-2:] != (9, 3) or not (light.ndim == 2 or is_map) or not np.isfinite(light).all():
-            raise UsageError(f"a light must be finite, (9, 3) or (S, S, 9, 3), not {light.shape}")
-        return light.astype(np.float32)
-    presets = light_presets()
-    if isinstance(light, str) and light in presets:
-        return presets[light].sh_radiance.numpy(force=True)
-    path = Path(light)
-    if path.suffix.lower() == ".npz":
-        return resolve_light(_read_light_arrays(path))
-    if path.suffix:
-        return with_front_shading(load_light(path)).numpy(force=True)
-    raise UsageError(
-        f"no light named {str(light)!r}; `facelume lights` lists them, or name a .hdr, .exr or .npz"
-    )
-
-
-def turn_light(light: Float[np.ndarray, "*texels 9 3"], yaw_rad: float) -> Float[np.ndarray, "*texels 9 3"]:
-    """The light turned about camera +Y; positive moves light from the viewer to picture right."""
-    if not math.isfinite(yaw_rad):
-        raise UsageError("the yaw of a light must be a finite angle")
-    matrix = sh_rotation_matrix(yaw_rotation(yaw_rad)).numpy(force=True).astype(np.float32)
-    return np.einsum("kl,...lc->...kc", matrix, light, optimize=True)
-
-
-def light_tensor(
-    light: Float[np.ndarray, "*texels 9 3"], like: Tensor
-) -> Float[Tensor, "1 9 3"] | Float[Tensor, "1 27 T T"]:
-    """The same light as a tensor on the device of ``like``, in the layout of ``raster.render``."""
-    tensor = torch.from_numpy(np.ascontiguousarray(light, np.float32)).to(like.device)
-    if tensor.ndim == 2:
-        return tensor[None]
-    return tensor.flatten(2).permute(2, 0, 1)[None].contiguous()
-
-
-def light_array(light: Float[Tensor, "27 T T"]) -> Float[np.ndarray, "T T 9 3"]:
-    """A light map in the public layout."""
-    channels_last = light.permute(1, 2, 0).numpy(force=True).astype(np.float32)
-    return np.ascontiguousarray(channels_last.reshape(*channels_last.shape[:2], 9, 3))
-
-
-def _read_light_arrays(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            values = content["sh_radiance"]
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise UnreadableInputError(f"{path}: no light; it must be a .npz with sh_radiance (9, 3)") from error
-    if values.dtype.kind != "f":
-        raise UnreadableInputError(f"{path}: sh_radiance is {values.dtype}, it must be floating")
-    return values
-
-
 def _map_tensor(uv_map: Float[np.ndarray, "S S 3"], like: Tensor) -> Float[Tensor, "1 3 S S"]:
-    return torch.from_numpy(np.ascontiguousarray(uv_map, np.float32)).to(like.device).permute(2, 0, 1)[None]
+    return torch.tensor(uv_map, dtype=torch.float32, device=like.device).permute(2, 0, 1)[None]
 
 
 def _picture(image: Float[Tensor, "1 3 H W"]) -> Float[np.ndarray, "H W 3"]:
@@ -236,13 +157,3 @@ def _picture(image: Float[Tensor, "1 3 H W"]) -> Float[np.ndarray, "H W 3"]:
 
 def _project(points: Float[Tensor, "N 3"], cam_from_model: Float[Tensor, "4 4"]) -> Float[np.ndarray, "N 2"]:
     return CROP_CAMERA.project(transform_points(cam_from_model, points)).numpy(force=True).astype(np.float64)
-
-
-__all__ = [
-    "Light",
-    "PosedFace",
-    "light_array",
-    "light_tensor",
-    "resolve_light",
-    "turn_light",
-]

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
 from facelume.camera import CROP_SIZE_PX
-from facelume.illumination import light_presets
+from facelume.illumination import light_presets, resolve_light
 from facelume.io.contact_sheet import compose_contact_sheet
 from facelume.io.picture import encode_srgb
-from facelume.pipeline.posed_face import resolve_light
-
-if TYPE_CHECKING:
-    from facelume.pipeline.reconstruction import Reconstruction
+from facelume.pipeline.face_result import FaceResult
 
 BACKDROP_PX = 2048
 _TILE_PX = 320
@@ -35,7 +31,7 @@ def reduce_photo(
     return np.asarray(Image.fromarray(photo_srgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 
 
-def draw_overlay(face: Reconstruction) -> UInt8[np.ndarray, "H W 3"]:
+def draw_overlay(face: FaceResult) -> UInt8[np.ndarray, "H W 3"]:
     """The photo (at most 2048 px) with the detailed rendering on it."""
     backdrop = face.photo.backdrop_srgb
     shrink = backdrop.shape[1] / face.photo.size_px[0]
@@ -55,10 +51,8 @@ def draw_overlay(face: Reconstruction) -> UInt8[np.ndarray, "H W 3"]:
     return np.asarray(Image.alpha_composite(picture, moved).convert("RGB"))
 
 
-def draw_preview(face: Reconstruction, overlay: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
+def draw_preview(face: FaceResult, overlay: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """The contact sheet: photo, overlay, renderings, maps, the mesh from three sides, two other lights."""
-    from facelume.pipeline.result_files import shading_picture
-
     clay = np.full((8, 8, 3), 0.45, np.float32)
     studio = _clay_light()
     names = _two_presets()
@@ -69,7 +63,7 @@ def draw_preview(face: Reconstruction, overlay: UInt8[np.ndarray, "h w 3"]) -> U
         ("coarse light (OC)", face.render_coarse),
         ("albedo map", encode_srgb(face.albedo)),
         ("albedo, unlit", face.render_albedo),
-        ("shading", shading_picture(face)),
+        ("shading", face.shading_picture),
     ]
     for label, yaw_rad in (("left", -_SIDE_YAW_RAD), ("front", 0.0), ("right", _SIDE_YAW_RAD)):
         view = face.posed.render_head(clay, studio, yaw_rad, _TILE_PX)

@@ -28,13 +28,15 @@ from facelume.fitting.appearance import (
     fit_appearance,
     refit_light,
 )
+from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.networks.refiner import Refiner, RefinerConfig
 from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
-from facelume.pipeline.posed_face import PosedFace, light_array
+from facelume.pipeline.face_result import LIGHT_MAP_SIZE, FaceMaps, PhotoView
+from facelume.pipeline.posed_face import PosedFace
 from facelume.pipeline.previews import reduce_photo
-from facelume.pipeline.reconstruction import LIGHT_MAP_SIZE, FaceMaps, PhotoView, Reconstruction
+from facelume.pipeline.reconstruction import Reconstruction
 from facelume.raster import render
 from facelume.refinement.light_map import (
     FIRST_MOUTH_PART,

@@ -1,12 +1,12 @@
-"""Writes one reconstruction as the result folder of the contract."""
+"""Writes one face as the result folder of the contract."""
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +18,9 @@ from facelume.io.obj import save_obj
 from facelume.io.picture import encode_srgb, quantise, save_png
 from facelume.io.ply import save_ply, vertex_colours
 from facelume.io.result_folder import SCHEMA_VERSION, publish, write_manifest
+from facelume.metrics import ImageFidelity
+from facelume.pipeline.face_result import FaceResult
 from facelume.pipeline.previews import draw_overlay, draw_preview
-from facelume.pipeline.reconstruction import LIGHT_MAP_SIZE, fidelity_document
-
-if TYPE_CHECKING:
-    from facelume.pipeline.reconstruction import Reconstruction
 
 RESULT_FILES = (
     *("result.json", "params.npz", "illumination.npz", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.ply"),
@@ -33,7 +31,7 @@ RESULT_FILES = (
 """Every file of a whole result folder."""
 
 
-def save_reconstruction(face: Reconstruction, target: Path, *, meshes: bool, overwrite: bool) -> Path:
+def save_result(face: FaceResult, target: Path, *, meshes: bool, overwrite: bool) -> Path:
     """Writes the folder atomically, see ``Reconstruction.save``."""
 
     def fill(folder: Path) -> None:
@@ -47,13 +45,15 @@ def save_reconstruction(face: Reconstruction, target: Path, *, meshes: bool, ove
                 overlay = draw_overlay(face)
                 save_png(folder / "overlay.png", overlay)
                 save_png(folder / "preview.png", draw_preview(face, overlay))
-        write_manifest(folder, manifest(face.with_timing("export", time.perf_counter() - started)))
+        document = manifest(face)
+        document["timings_s"]["export"] = round(time.perf_counter() - started, 4)
+        write_manifest(folder, document)
 
     publish(target, fill, overwrite=overwrite)
     return target
 
 
-def manifest(face: Reconstruction) -> dict[str, Any]:
+def manifest(face: FaceResult) -> dict[str, Any]:
     """The content of ``result.json``."""
     camera = face.camera
     return {
@@ -85,7 +85,18 @@ def manifest(face: Reconstruction) -> dict[str, Any]:
     }
 
 
-def _save_pictures(face: Reconstruction, folder: Path) -> None:
+def fidelity_document(metrics: Mapping[str, ImageFidelity]) -> dict[str, Any]:
+    """Metrics as ``result.json`` holds them; ``null`` where no pixel counts."""
+    return {
+        name: {
+            key: (round(value, 6) if np.isfinite(value) else None)
+            for key, value in (("l1", fidelity.l1), ("psnr_db", fidelity.psnr_db), ("ssim", fidelity.ssim))
+        }
+        for name, fidelity in metrics.items()
+    }
+
+
+def _save_pictures(face: FaceResult, folder: Path) -> None:
     save_png(folder / "input_crop.png", face.photo.input_crop)
     save_png(folder / "render_detail.png", face.render_detail)
     save_png(folder / "render_coarse.png", face.render_coarse)
@@ -93,25 +104,19 @@ def _save_pictures(face: Reconstruction, folder: Path) -> None:
     save_png(folder / "face_mask.png", face.face_mask.astype(np.uint8) * 255)
 
 
-def _save_maps(face: Reconstruction, folder: Path) -> None:
+def _save_maps(face: FaceResult, folder: Path) -> None:
     maps = face.maps
     save_png(folder / "albedo.png", encode_srgb(maps.albedo))
     save_png(folder / "albedo_prior.png", encode_srgb(maps.albedo_prior))
     seen = quantise(maps.visibility)[..., None]
     save_png(folder / "texture.png", np.concatenate([encode_srgb(maps.texture) * (seen > 0), seen], axis=-1))
     save_png(folder / "confidence.png", quantise(maps.confidence))
-    save_png(folder / "shading.png", shading_picture(face))
+    save_png(folder / "shading.png", face.shading_picture)
     light = {"sh_radiance": shorten_mantissa(maps.illumination), "coarse": face.light_coarse}
     save_arrays(folder / "illumination.npz", light)
 
 
-def shading_picture(face: Reconstruction) -> UInt8[np.ndarray, "256 256 3"]:
-    """SRGB of clip(E / 2π): irradiance of the detailed light in the atlas, mid-bright for a white sky."""
-    irradiance = face.posed.irradiance_map(face.illumination, LIGHT_MAP_SIZE)
-    return encode_srgb(irradiance / (2 * math.pi))
-
-
-def _save_parameters(face: Reconstruction, folder: Path) -> None:
+def _save_parameters(face: FaceResult, folder: Path) -> None:
     arrays = {
         "light_coarse": face.light_coarse,
         "photo_from_crop": face.crop.photo_from_crop,
@@ -121,7 +126,7 @@ def _save_parameters(face: Reconstruction, folder: Path) -> None:
     save_arrays(folder / "params.npz", arrays | face.coefficients)
 
 
-def _save_meshes(face: Reconstruction, folder: Path) -> None:
+def _save_meshes(face: FaceResult, folder: Path) -> None:
     posed = face.posed
     albedo_srgb = encode_srgb(face.albedo)
     face_part = posed.model.topology.face_part.numpy(force=True).astype(np.int64)
@@ -131,7 +136,7 @@ def _save_meshes(face: Reconstruction, folder: Path) -> None:
     save_ply(folder / "mesh.ply", face.mesh, normals, vertex_colours(face.mesh, albedo_srgb))
 
 
-def rig(face: Reconstruction, albedo_srgb: UInt8[np.ndarray, "S S 3"]) -> RiggedFace:
+def rig(face: FaceResult, albedo_srgb: UInt8[np.ndarray, "S S 3"]) -> RiggedFace:
     """The neutral face with one morph target per expression of the model, at the photo's weights."""
     posed = face.posed
     names = tuple(posed.model.expression_names)

@@ -14,9 +14,10 @@ from jaxtyping import Float
 from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.sources import load_face_model
+from facelume.illumination import resolve_light, turn_light
 from facelume.io.picture import decode_srgb, encode_srgb, load_png, save_png
 from facelume.io.result_folder import read_manifest
-from facelume.pipeline.posed_face import PosedFace, resolve_light, turn_light
+from facelume.pipeline.posed_face import PosedFace
 
 
 @dataclass(frozen=True, eq=False)
