@@ -1,13 +1,38 @@
-"""Frozen records that several modules share: numpy arrays, torch tensors; see ``docs/conventions.md``."""
+"""Frozen records that several modules share: numpy arrays, torch tensors; see ``docs/conventions.md``.
+
+Numpy arrays in a record are read-only views: who wants to edit one takes a copy.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+
+_Array = TypeVar("_Array", bound=np.ndarray)
+
+
+def read_only(array: _Array) -> _Array:
+    """A view of an array that refuses to be written to; the array itself stays as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def lock_arrays(record: object) -> None:
+    """Makes every numpy array of a frozen dataclass read-only; for its ``__post_init__``.
+
+    What follows from a record (renderings, masks) is computed once and kept; an array edited in place would
+    leave it stale without a word. An edit raises ValueError instead.
+    """
+    for entry in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, entry.name)
+        if isinstance(value, np.ndarray):
+            object.__setattr__(record, entry.name, read_only(value))
 
 
 @dataclass(frozen=True)
@@ -24,6 +49,10 @@ class FaceDetection:
     box_px: tuple[float, float, float, float]
     points_px: Float[np.ndarray, "5 2"]
     score: float
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
 
 
 @dataclass(frozen=True)
@@ -54,6 +83,10 @@ class Mesh:
     faces: Int[np.ndarray, "F 3"]
     uvs: Float[np.ndarray, "T 2"]
     uv_faces: Int[np.ndarray, "F 3"]
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def test_shading_is_clipped_irradiance(face: Reconstruction, result: Path) -> No
     encoded = np.where(expected <= 0.0031308, 12.92 * expected, 1.055 * expected ** (1 / 2.4) - 0.055)
     np.testing.assert_allclose(texture[row, column] / 255, encoded, atol=1 / 255)
     # The light of that texel, at some normal, gives this irradiance: the map is no texel off.
-    light = torch.from_numpy(face.illumination[row, column])
+    light = torch.tensor(face.illumination[row, column])
     directions = torch.nn.functional.normalize(torch.randn(4000, 3, generator=torch.manual_seed(0)), dim=1)
     possible = irradiance(light, directions).numpy()
     assert np.linalg.norm(possible - received[row, column], axis=1).min() < 0.1 * np.linalg.norm(

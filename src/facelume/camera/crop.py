@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from facelume.errors import UsageError
-from facelume.types import FaceDetection
+from facelume.types import FaceDetection, lock_arrays
 
 CROP_SIZE_PX = 224
 """Width and height of a crop."""
@@ -36,7 +36,7 @@ class CropTransform:
     photo_from_crop: Float[np.ndarray, "2 3"]
 
     def __post_init__(self) -> None:
-        """Refuse a matrix that is no similarity.
+        """Refuse a matrix that is no similarity; make it read-only.
 
         Raises:
             UsageError: Not finite, singular, mirrored or sheared.
@@ -49,6 +49,7 @@ class CropTransform:
                 f"photo_from_crop {self.photo_from_crop.tolist()} is no similarity (rotation, scale, shift); "
                 "make it with crop_from_landmarks or crop_from_box"
             )
+        lock_arrays(self)
 
     @property
     def scale(self) -> float:

@@ -138,7 +138,7 @@ def smooth_light_fidelity(face: Reconstruction, size: int = 64) -> ImageFidelity
         face: A finished reconstruction.
         size: Texels along an edge to which the light map is averaged before it is enlarged again.
     """
-    light = torch.from_numpy(face.illumination).flatten(2).permute(2, 0, 1)[None]
+    light = torch.tensor(face.illumination).flatten(2).permute(2, 0, 1)[None]
     edge = light.shape[-1]
     small = functional.interpolate(light, size=(size, size), mode="area")
     smooth = functional.interpolate(small, size=(edge, edge), mode="bilinear", align_corners=False)

@@ -16,7 +16,7 @@ from facelume.illumination import Light, resolve_light, turn_light, unit_light
 from facelume.io.picture import encode_srgb
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline.posed_face import PosedFace
-from facelume.types import Mesh
+from facelume.types import Mesh, lock_arrays, read_only
 
 LIGHT_MAP_SIZE = 256
 """Texels of an edge of the detailed light map."""
@@ -38,6 +38,10 @@ class FaceCamera:
     focal_px: float
     principal_point_px: tuple[float, float]
     cam_from_model: Float[np.ndarray, "4 4"]
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,10 @@ class PhotoView:
     face_index: int = 0
     num_faces: int | None = None
 
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
+
 
 @dataclass(frozen=True, eq=False)
 class FaceMaps:
@@ -83,10 +91,16 @@ class FaceMaps:
     confidence: Float[np.ndarray, "S S"]
     illumination: Float[np.ndarray, "256 256 9 3"]
 
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
+
 
 @dataclass(frozen=True, eq=False)
 class FaceResult:
     """One face: complete albedo, light, mesh and camera; renderings and figures follow from them.
+
+    Arrays are read-only: what follows from them is computed once. Take a copy to edit one.
 
     The record that previews draw and that the result folder is written from; :class:`Reconstruction` adds
     saving to it.
@@ -114,6 +128,10 @@ class FaceResult:
     weights: Mapping[str, str]
     timings_s: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
 
     @property
     def albedo(self) -> Float[np.ndarray, "S S 3"]:
@@ -143,18 +161,18 @@ class FaceResult:
     def landmarks_px(self) -> dict[str, Float[np.ndarray, "L 2"]]:
         """Projections of the mesh's landmarks in photo pixels: ``ibug68`` and ``mediapipe478``."""
         return {
-            "ibug68": self.crop.to_photo(self.posed.landmarks68_crop_px()),
-            "mediapipe478": self.crop.to_photo(self.posed.landmarks_crop_px()),
+            "ibug68": read_only(self.crop.to_photo(self.posed.landmarks68_crop_px())),
+            "mediapipe478": read_only(self.crop.to_photo(self.posed.landmarks_crop_px())),
         }
 
     @cached_property
     def coefficients(self) -> dict[str, Float[np.ndarray, " N"]]:
         """Coefficients by name: ``identity``, ``expression``, ``albedo``, ``pose`` (see ``camera.pose``)."""
         return {
-            "identity": self.posed.identity.numpy(force=True),
-            "expression": self.posed.expression.numpy(force=True),
+            "identity": read_only(self.posed.identity.numpy(force=True)),
+            "expression": read_only(self.posed.expression.numpy(force=True)),
             "albedo": self.albedo_coeffs,
-            "pose": self.posed.pose.numpy(force=True),
+            "pose": read_only(self.posed.pose.numpy(force=True)),
         }
 
     @cached_property
@@ -164,28 +182,28 @@ class FaceResult:
         Where the crop reaches beyond the photo there is nothing to see: its repeated edge is no face.
         """
         shown = self.crop.pixels_inside(*self.photo.size_px)
-        return self.posed.face_front() & (self.parsing > BARE_FACE) & shown
+        return read_only(self.posed.face_front() & (self.parsing > BARE_FACE) & shown)
 
     @cached_property
     def render_detail(self) -> UInt8[np.ndarray, "224 224 3"]:
         """The face under its detailed light (OD), sRGB-encoded, black outside M_proj."""
-        return encode_srgb(self.posed.render(self.albedo, self.illumination))
+        return read_only(encode_srgb(self.posed.render(self.albedo, self.illumination)))
 
     @cached_property
     def render_coarse(self) -> UInt8[np.ndarray, "224 224 3"]:
         """The face under its coarse light (OC), sRGB-encoded, black outside M_proj."""
-        return encode_srgb(self.posed.render(self.albedo, self.light_coarse))
+        return read_only(encode_srgb(self.posed.render(self.albedo, self.light_coarse)))
 
     @cached_property
     def render_albedo(self) -> UInt8[np.ndarray, "224 224 3"]:
         """The albedo alone, unlit, sRGB-encoded, black outside M_proj."""
-        return encode_srgb(self.posed.render(self.albedo, unit_light()))
+        return read_only(encode_srgb(self.posed.render(self.albedo, unit_light())))
 
     @cached_property
     def shading_picture(self) -> UInt8[np.ndarray, "256 256 3"]:
         """SRGB of clip(E / 2π): irradiance of the detailed light in the atlas, mid-bright for a white sky."""
         irradiance = self.posed.irradiance_map(self.illumination, LIGHT_MAP_SIZE)
-        return encode_srgb(irradiance / (2 * math.pi))
+        return read_only(encode_srgb(irradiance / (2 * math.pi)))
 
     @cached_property
     def metrics(self) -> dict[str, ImageFidelity]:

@@ -18,6 +18,7 @@ from facelume.illumination import resolve_light, turn_light
 from facelume.io.picture import decode_srgb, encode_srgb, load_png, save_png
 from facelume.io.result_folder import read_manifest
 from facelume.pipeline.posed_face import PosedFace
+from facelume.types import lock_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,10 @@ class SavedResult:
     albedo: Float[np.ndarray, "S S 3"]
     illumination: Float[np.ndarray, "T T 9 3"]
     light_coarse: Float[np.ndarray, "9 3"]
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        lock_arrays(self)
 
 
 def read_result(folder: str | Path) -> SavedResult:
