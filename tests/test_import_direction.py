@@ -10,7 +10,7 @@ import facelume
 
 PACKAGE = Path(facelume.__file__).parent
 LAYERS = (
-    ("types", "errors"),
+    ("types", "errors", "version"),
     ("geometry", "camera", "illumination", "reflectance"),
     ("raster", "face_model", "uv"),
     ("losses", "networks", "fitting", "metrics"),

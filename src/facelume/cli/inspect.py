@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from facelume.cli.reporting import say, say_json, say_table
 from facelume.errors import AssetError, FacelumeError
+from facelume.version import __version__
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,7 @@ def record_metrics(row: dict[str, object]) -> dict[str, float]:
 
 
 def _check_python() -> str:
-    from importlib.metadata import version
-
-    return f"facelume {version('facelume')}, Python {platform.python_version()}, {sys.platform}"
+    return f"facelume {__version__}, Python {platform.python_version()}, {sys.platform}"
 
 
 def _check_torch() -> str:

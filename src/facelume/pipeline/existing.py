@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from facelume.io.photo import hash_photo
 from facelume.io.result_folder import MANIFEST_NAME, read_manifest
 from facelume.pipeline.reconstructor import Reconstructor
 from facelume.pipeline.result_files import RESULT_FILES
+from facelume.version import __version__
 
 
 def finished_results(
@@ -33,7 +33,7 @@ def finished_results(
     if not (target / MANIFEST_NAME).is_file():
         return []
     expected = {
-        "package_version": version("facelume"),
+        "package_version": __version__,
         "weights": reconstructor.weights,
         "face_model": reconstructor.model.name,
         "face_model_sha256": reconstructor.model.asset_sha256,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from facelume.io.result_folder import SCHEMA_VERSION, publish, write_manifest
 from facelume.metrics import ImageFidelity
 from facelume.pipeline.face_result import FaceResult
 from facelume.pipeline.previews import draw_overlay, draw_preview
+from facelume.version import __version__
 
 RESULT_FILES = (
     *("result.json", "params.npz", "illumination.npz", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.ply"),
@@ -58,7 +58,7 @@ def manifest(face: FaceResult) -> dict[str, Any]:
     camera = face.camera
     return {
         "schema_version": SCHEMA_VERSION,
-        "package_version": version("facelume"),
+        "package_version": __version__,
         "weights": dict(face.weights),
         "input": {
             "path": face.photo.path,
