@@ -5,7 +5,7 @@ Numpy arrays in a record are read-only views: who wants to edit one takes a copy
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 _Array = TypeVar("_Array", bound=np.ndarray)
+_Record = TypeVar("_Record")
 
 
 def read_only(array: _Array) -> _Array:
@@ -33,6 +34,14 @@ def lock_arrays(record: object) -> None:
         value = getattr(record, entry.name)
         if isinstance(value, np.ndarray):
             object.__setattr__(record, entry.name, read_only(value))
+
+
+def on_device(record: _Record, device: torch.device | str) -> _Record:
+    """The same frozen record with every tensor in it on another device."""
+    assert is_dataclass(record)
+    assert not isinstance(record, type)
+    values = {f.name: getattr(record, f.name) for f in fields(record)}
+    return replace(record, **{k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)})
 
 
 @dataclass(frozen=True)

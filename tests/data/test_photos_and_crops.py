@@ -13,7 +13,7 @@ from facelume.data.augment import (
     crop_batch,
     random_placement,
 )
-from facelume.data.crops import build_crop_cache, open_crop_cache
+from facelume.data.crops import build_crop_cache, crop_fingerprint, open_crop_cache
 from facelume.data.photos import load_photo_records, mirror_permutation
 from facelume.errors import UsageError
 
@@ -66,7 +66,7 @@ def test_missing_landmarks_are_named(tmp_path: Path):
 def test_cache_follows_the_contract_and_keeps_landmarks_on_the_picture(photo_root: Path, tmp_path: Path):
     records = load_photo_records(photo_root, ("celebahq",))
     build_crop_cache(records, tmp_path / "cache", side_px=320)
-    cache = open_crop_cache(tmp_path / "cache")
+    cache = open_crop_cache(tmp_path / "cache", crop_fingerprint(records, side_px=320))
     mesh = cache.landmarks_px[:, :468, :2]
     extent = mesh.max(axis=1) - mesh.min(axis=1)
     np.testing.assert_allclose(np.sqrt(extent.prod(axis=-1)), 150, atol=1e-3)
@@ -80,12 +80,13 @@ def test_cache_follows_the_contract_and_keeps_landmarks_on_the_picture(photo_roo
 
 def test_a_broken_off_cache_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="no crop cache"):
-        open_crop_cache(tmp_path)
+        open_crop_cache(tmp_path, {})
 
 
 def cropped(photo_root: Path, tmp_path: Path, config: AugmentConfig, seed: int) -> CropBatch:
-    build_crop_cache(load_photo_records(photo_root, ("celebahq",)), tmp_path / "cache", side_px=320)
-    cache = open_crop_cache(tmp_path / "cache")
+    records = load_photo_records(photo_root, ("celebahq",))
+    build_crop_cache(records, tmp_path / "cache", side_px=320)
+    cache = open_crop_cache(tmp_path / "cache", crop_fingerprint(records, side_px=320))
     index = torch.tensor([0, 1] * 8)
     points = symmetric_points()[None].repeat(2, axis=0).astype(np.float64)
     return crop_batch(

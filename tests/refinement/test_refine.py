@@ -51,7 +51,7 @@ def test_unseen_texels_are_noise_for_the_network(maps):
     half = torch.ones(2, 64, 64)
     half[..., 32:] = 0.0
     hidden = RefinerInput(maps.texture, half, maps.normals_light, maps.prior_albedo, maps.coarse_light)
-    inputs, _ = network_input(hidden, network, torch.Generator().manual_seed(0))
+    inputs, _ = network_input(hidden, network.config, torch.Generator().manual_seed(0))
     assert float(inputs[:, :3, :, :15].std()) < 1e-5
     assert float(inputs[:, :3, :, 17:].std()) == pytest.approx(1.0, abs=0.1)
 

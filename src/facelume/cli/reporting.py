@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from facelume.training.loop import StepReport
 
 
 def say(line: str) -> None:
@@ -54,3 +56,15 @@ def progress(description: str, total: int) -> Iterator[tuple["Progress", Any]]:
     )
     with bar:
         yield bar, bar.add_task(description, total=total)
+
+
+@contextmanager
+def training_progress(description: str) -> Iterator[Callable[["StepReport"], None]]:
+    """A bar of steps with throughput and time left on stderr; silent where stderr is no terminal."""
+    with progress(description, 1) as (bar, task):
+
+        def show(report: "StepReport") -> None:
+            text = f"{description} {report.samples_per_s:.1f} samples/s"
+            bar.update(task, completed=report.step, total=report.num_steps, description=text)
+
+        yield show

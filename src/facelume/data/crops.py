@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from facelume.data.fingerprint import Fingerprint, photos_digest, plain, require_same
 from facelume.data.photos import PhotoRecord, face_box, read_parsing_mask
 from facelume.errors import UsageError
 
 CONTRACT_BOX_PX = 150.0
 CROP_PX = 224
+INDEX_NAME = "cache.json"
+MARGIN_PX = 320.0
+"""What a cached picture shows, in contract-crop pixels."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class CropCache:
         is_validation: Which photos are in the validation split.
         sets: Photo set of each crop.
         margin_px: Extent of a cached picture in contract-crop pixels.
+        fingerprint: What the crops were cut from, see :func:`crop_fingerprint`.
     """
 
     pictures: UInt8[np.ndarray, "n S S 3"]
@@ -41,6 +47,7 @@ class CropCache:
     is_validation: Bool[np.ndarray, " n"]
     sets: np.ndarray
     margin_px: float
+    fingerprint: dict[str, Any]
 
     @property
     def side_px(self) -> int:
@@ -75,12 +82,25 @@ def _cut(
     return Image.fromarray(array).resize((side_px, side_px), method, box=box)
 
 
+def crop_fingerprint(
+    records: Sequence[PhotoRecord], *, side_px: int, margin_px: float = MARGIN_PX
+) -> Fingerprint:
+    """What a cache of crops depends on: photos, landmarks, resolution and extent of the pictures."""
+    return {
+        "photo_sets": sorted({record.photo_set for record in records}),
+        "num_photos": len(records),
+        "photos": photos_digest(records),
+        "side_px": side_px,
+        "margin_px": margin_px,
+    }
+
+
 def build_crop_cache(
-    records: list[PhotoRecord],
+    records: Sequence[PhotoRecord],
     folder: Path,
     *,
     side_px: int,
-    margin_px: float = 320.0,
+    margin_px: float = MARGIN_PX,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Cut every photo and write ``pictures.npy``, ``masks.npy``, ``labels.npz`` and ``cache.json``.
@@ -115,18 +135,29 @@ def build_crop_cache(
         is_validation=np.array([record.is_validation for record in records]),
         sets=np.array([record.photo_set for record in records]),
     )
-    (folder / "cache.json").write_text(json.dumps({"margin_px": margin_px, "num_photos": len(records)}))
+    fingerprint = plain(crop_fingerprint(records, side_px=side_px, margin_px=margin_px))
+    partial = folder / f"{INDEX_NAME}.partial"
+    partial.write_text(json.dumps({"fingerprint": fingerprint}, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / INDEX_NAME)
 
 
-def open_crop_cache(folder: Path) -> CropCache:
+def open_crop_cache(folder: Path, fingerprint: Fingerprint) -> CropCache:
     """Open a cache that :func:`build_crop_cache` wrote.
 
+    Args:
+        folder: Where it is.
+        fingerprint: What the crops would be cut from now, see :func:`crop_fingerprint`.
+
     Raises:
-        UsageError: The folder holds no whole cache.
+        UsageError: The folder holds no whole cache, or one of other photos or another size.
     """
-    index = folder / "cache.json"
-    if not index.is_file():
-        raise UsageError(f"no crop cache in {folder}: build it first (it is cut from the photo sets)")
+    try:
+        found = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no crop cache in {folder}: build it first (it is cut from the photo sets)"
+        ) from error
+    require_same(found.get("fingerprint"), fingerprint, folder, "crops")
     with np.load(folder / "labels.npz", allow_pickle=False) as labels:
         return CropCache(
             pictures=np.load(folder / "pictures.npy", mmap_mode="r"),
@@ -135,5 +166,6 @@ def open_crop_cache(folder: Path) -> CropCache:
             landmarks_px=labels["landmarks_px"],
             is_validation=labels["is_validation"],
             sets=labels["sets"],
-            margin_px=float(json.loads(index.read_text())["margin_px"]),
+            margin_px=float(found["fingerprint"]["margin_px"]),
+            fingerprint=found["fingerprint"],
         )

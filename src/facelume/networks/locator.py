@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,8 +52,7 @@ class LocatorConfig:
     threshold: float = 0.5
 
 
-@dataclass(frozen=True)
-class LocatorOutput:
+class LocatorOutput(NamedTuple):
     """Dense predictions; a cell's centre lies at ``(column + 0.5, row + 0.5) * STRIDE_PX`` input pixels.
 
     Attributes:

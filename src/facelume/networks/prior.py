@@ -8,6 +8,7 @@ decoder on its pyramid gives the parsing mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -58,9 +59,8 @@ class PriorConfig:
     num_albedo: int = 80
 
 
-@dataclass(frozen=True)
-class PriorOutput:
-    """What the prior network says about a batch of crops.
+class PriorOutput(NamedTuple):
+    """What the prior network says about a batch of crops; a tuple, which distributed training can look into.
 
     Attributes:
         identity: Identity coefficients in standard deviations.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from facelume.illumination import irradiance_image, irradiance_map
-from facelume.networks.refiner import Refiner, decode_albedo, decode_light
+from facelume.networks.refiner import RefinerConfig, decode_albedo, decode_light
 from facelume.reflectance import srgb_from_linear
 from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
 
@@ -62,14 +63,13 @@ class RefinerOutput:
 
 
 def network_input(
-    maps: RefinerInput, refiner: Refiner, generator: torch.Generator | None = None
+    maps: RefinerInput, config: RefinerConfig, generator: torch.Generator | None = None
 ) -> tuple[Float[Tensor, "b c m m"], Float[Tensor, "b 3 m m"]]:
     """Assemble the network's input and the prior albedo at the network's size.
 
     sRGB-encoded texture with N(0, 1) noise where it is unseen, and sRGB-encoded prior, both in [-1, 1]; with
     ``with_context`` also the visibility and the log of the coarse shading.
     """
-    config = refiner.config
     size = config.map_size
     texture = 2.0 * srgb_from_linear(resize_map(maps.texture, size)) - 1.0
     visibility = resize_map(maps.visibility[:, None], size)
@@ -82,26 +82,28 @@ def network_input(
     return torch.cat(parts, dim=1), prior
 
 
-def refine(refiner: Refiner, maps: RefinerInput, generator: torch.Generator | None = None) -> RefinerOutput:
+def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | None = None) -> RefinerOutput:
     """Refine albedo and light of unwrapped faces; differentiable in the network.
 
     Args:
-        refiner: The network. Run it under ``torch.autocast`` to compute its convolutions in bfloat16.
+        refiner: A :class:`~facelume.networks.refiner.Refiner`, or what wraps it for training. Run it under
+            ``torch.autocast`` to compute its convolutions in bfloat16.
         maps: The face, at any texture size; the result's albedo has that size.
         generator: Source of the noise in unseen texels; a fixed one where not given, so that results repeat.
     """
     if generator is None:
         generator = torch.Generator().manual_seed(_NOISE_SEED)
-    inputs, prior = network_input(maps, refiner, generator)
+    config = cast(RefinerConfig, refiner.config)
+    inputs, prior = network_input(maps, config, generator)
     raw_albedo, raw_light = refiner(inputs)
     raw_albedo, raw_light = raw_albedo.float(), raw_light.float()
-    albedo_low = decode_albedo(raw_albedo, prior, refiner.config)
-    if refiner.config.head == "residual":
+    albedo_low = decode_albedo(raw_albedo, prior, config)
+    if config.head == "residual":
         # The photo says nothing about the light on unseen texels: continue it smoothly from the seen ones.
         raw_light = pull_push(raw_light, resize_map(maps.visibility[:, None], raw_light.shape[-1]))
-    light = decode_light(raw_light, maps.coarse_light, refiner.config)
+    light = decode_light(raw_light, maps.coarse_light, config)
     shading = map_shading(light, maps.normals_light)
-    if not refiner.config.with_gate:
+    if not config.with_gate:
         unknown = torch.zeros_like(raw_albedo[:, :1])
         albedo = resize_map(albedo_low, maps.texture.shape[-1])
         return RefinerOutput(albedo, light, unknown, unknown + 0.5, albedo_low, unknown, shading)

@@ -1,78 +1,88 @@
-"""Training checkpoints as safetensors: network, running average, optimiser state and progress."""
+"""Training checkpoints as safetensors: Fabric gathers the state, this file decides how it lies on disk."""
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+from lightning_fabric.plugins import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 
 from facelume.errors import UsageError
 
+CHECKPOINT_NAME = "checkpoint.safetensors"
+_LAYOUT = "layout"
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a training has come.
 
-    Attributes:
-        step: Steps done.
-        elapsed_s: Seconds spent in steps, over all runs.
+class SafetensorsCheckpoint(CheckpointIO):
+    """Writes a nested state of tensors and JSON values as one safetensors file, whole or not at all.
+
+    Tensors are entries of the file, named by their place (``network/encoder.0.weight``); everything else, and
+    the nesting itself, is one JSON document in the metadata. Nothing is pickled.
     """
 
-    step: int = 0
-    elapsed_s: float = 0.0
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write the state; the file is replaced only when the new one is whole."""
+        tensors: dict[str, Tensor] = {}
+        layout = _take_apart(checkpoint, "", tensors)
+        partial = Path(path).with_suffix(".partial")
+        save_file(tensors, partial, metadata={_LAYOUT: json.dumps(layout)})
+        os.replace(partial, path)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a state back, on the CPU.
+
+        Raises:
+            UsageError: The file is damaged or no checkpoint of this version.
+        """
+        try:
+            with safe_open(path, framework="pt") as archive:
+                layout = json.loads((archive.metadata() or {})[_LAYOUT])
+                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 - no mapping
+            state: dict[str, Any] = _put_together(layout, tensors)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise UsageError(
+                f"cannot go on from {path}: it is damaged or of another version ({_first_line(error)}); "
+                f"choose another output folder"
+            ) from error
+        return state
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete the file, if it is there."""
+        Path(path).unlink(missing_ok=True)
 
 
-def save_checkpoint(
-    path: Path,
-    network: nn.Module,
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
-    """Write a checkpoint; the file is replaced only when the new one is whole."""
-    from safetensors.torch import save_file
-
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    partial = path.with_suffix(".partial")
-    metadata = {"step": str(progress.step), "elapsed_s": f"{progress.elapsed_s:.1f}"}
-    save_file(whole, partial, metadata=metadata)
-    os.replace(partial, path)
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def load_checkpoint(
-    path: Path, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> Progress:
-    """Fill network, average and optimiser from a checkpoint.
-
-    Raises:
-        UsageError: The file is damaged or belongs to another architecture.
-    """
-    try:
-        with safe_open(path, framework="pt") as archive:
-            metadata = archive.metadata() or {}
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 - no mapping
-        network.load_state_dict(_part(tensors, "network."))
-        for name, value in average.items():
-            value.copy_(tensors[f"average.{name}"])
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-        raise UsageError(
-            f"cannot go on from {path}: {str(error).splitlines()[0]}; choose another output_folder"
-        ) from error
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _part(tensors, "optimizer.").items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Progress(int(metadata["step"]), float(metadata["elapsed_s"]))
+def _take_apart(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+    """Replace tensors by their names and mappings by pairs, so that JSON can hold the rest."""
+    if isinstance(value, Tensor):
+        tensors[place] = value.detach().cpu().contiguous().clone()
+        return {"tensor": place}
+    if isinstance(value, dict):
+        places = {key: f"{place}/{key}".lstrip("/") for key in value}
+        return {"items": [[key, _take_apart(item, places[key], tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_take_apart(item, f"{place}/{index}", tensors) for index, item in enumerate(value)]}
+    return {"value": value}
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _put_together(layout: Any, tensors: dict[str, Tensor]) -> Any:
+    kind, content = next(iter(layout.items()))
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "items":
+        return {key: _put_together(item, tensors) for key, item in content}
+    if kind == "list":
+        return [_put_together(item, tensors) for item in content]
+    return content

@@ -2,6 +2,7 @@
 
 from facelume.weights.registry import (
     FOLDER_VARIABLE,
+    Terms,
     WeightRecord,
     build_and_load,
     find_record,
@@ -14,6 +15,7 @@ from facelume.weights.registry import (
 
 __all__ = [
     "FOLDER_VARIABLE",
+    "Terms",
     "WeightRecord",
     "build_and_load",
     "find_record",

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import cattrs
 import torch
@@ -26,6 +26,8 @@ from facelume.errors import AssetError, UsageError
 FOLDER_VARIABLE = "FACELUME_WEIGHTS"
 _PACKAGE_FOLDER = Path(__file__).parent
 _SCHEMA_VERSION = 1
+Terms = Literal["free", "credit", "research", "unstated"]
+"""What a licence allows: anything; anything with credit; research only; nobody said."""
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -42,8 +44,12 @@ class WeightRecord:
         config: Arguments of the architecture's config dataclass, JSON values only.
         input: Size, range, colour space and layout of the network's input, in words.
         training_data: Data sets the weights learned from, with their licences.
-        licence: Terms under which the weights may be used.
+        licence: Terms under which the weights may be used, in words.
+        terms: The same as one of four words: ``free``, ``credit`` (the data's authors must be named),
+            ``research`` (non-commercial research only), ``unstated``.
         metrics: Numbers measured on the validation split, by name.
+        training: How they were trained: each run file as JSON with the first step that used it; empty where
+            that was not recorded.
         face_model_sha256: Face-model asset the network was trained on; ``None`` if it knows no face model.
         atlas_id: Texture atlas the network was trained on; ``None`` if it knows no atlas.
     """
@@ -55,7 +61,9 @@ class WeightRecord:
     input: str
     training_data: str
     licence: str
+    terms: Terms = "unstated"
     metrics: dict[str, float] = field(default_factory=dict)
+    training: list[dict[str, Any]] = field(default_factory=list)
     face_model_sha256: str | None = None
     atlas_id: str | None = None
     file: str = ""

@@ -76,8 +76,8 @@ def test_pigment_shifts_darken_the_skin_and_leave_eyes_alone():
 
 
 def test_shards_come_back(tmp_path, face):
-    write_shard(tmp_path / "a.npz", [face, face])
-    shard = read_shard(tmp_path / "a.npz")
+    write_shard(tmp_path / "a.npz", [face, face], "abc")
+    shard = read_shard(tmp_path / "a.npz", "abc")
     np.testing.assert_array_equal(shard["image_srgb"][1], face.image_srgb)
     assert shard["light_sh"].shape == (2, 9, 3)
 

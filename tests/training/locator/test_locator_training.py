@@ -1,7 +1,6 @@
 """The locator's training on faces drawn by the test: a disc with two eyes, a nose and a mouth."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +8,26 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-import facelume.training
 from facelume.data.photos import load_photo_records
 from facelume.data.split import is_validation
 from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.networks.locator import LocatorConfig, LocatorOutput
-from facelume.training.locator import export as locator_export
+from facelume.training.config import LoopConfig
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures, sample_edge
-from facelume.training.locator.losses import encode_faces, locator_loss, stack_targets
+from facelume.training.locator.config import LocatorDataConfig, LocatorTrainingConfig
+from facelume.training.locator.export import export_weights
+from facelume.training.locator.losses import (
+    LocatorLossWeights,
+    encode_faces,
+    locator_losses,
+    stack_targets,
+)
 from facelume.training.locator.scenes import SceneComposer, SceneFace, load_scene_photo
-from facelume.training.locator.train import LocatorTrainingConfig, load_training_config, train
+from facelume.training.locator.train import train
 from facelume.training.locator.validation import box_overlap, calibrate
+from facelume.training.loop import StepReport
 
-CONFIGS = Path(facelume.training.__file__).parent / "configs"
 RED_EYE, BLUE_EYE = (255, 0, 0), (0, 0, 255)
 
 
@@ -75,16 +80,19 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _config(data_root: Path, output: Path, **changes) -> LocatorTrainingConfig:
     network = LocatorConfig(stem_channels=4, middle_channels=8, channels=12, middle_blocks=1, blocks=1)
     config = LocatorTrainingConfig(
-        data_root=str(data_root),
-        environment_maps=str(data_root / "maps.npz"),
-        output_folder=str(output),
-        background_folders=(str(data_root / "plain"),),
-        photo_sets=("drawn",),
-        environment_names=("room",),
+        data=LocatorDataConfig(
+            photos=data_root,
+            environment_maps=data_root / "maps.npz",
+            background_folders=(data_root / "plain",),
+            photo_sets=("drawn",),
+            environment_names=("room",),
+            side_px=64,
+        ),
+        output=output,
+        loop=LoopConfig(num_steps=3, batch_size=4, average_decay=0.999, checkpoint_every_steps=2),
         network=network,
-        side_px=64,
-        batch_size=4,
-        num_scenes=12,
+        num_calibration_scenes=30,
+        num_validation_scenes=4,
     )
     return replace(config, **changes)
 
@@ -146,33 +154,43 @@ def test_tiny_and_hidden_faces_are_ignored_not_negative(side, visible):
 def test_the_loss_of_the_truth_is_zero_and_each_error_raises_it():
     face = SceneFace(np.array((20.0, 28.0, 44.0, 60.0)), np.arange(10.0).reshape(5, 2) + 30, 1.0)
     targets = stack_targets([encode_faces([face], 96)])
+
+    def total(output: LocatorOutput) -> float:
+        return float(torch.stack(list(locator_losses(output, targets, LocatorLossWeights()).values())).sum())
+
     logits = torch.where(targets.heat > 0.99, 30.0, -30.0)
-    perfect = LocatorOutput(logits, targets.box_px, targets.points_px)
-    best, _ = locator_loss(perfect, targets)
-    assert best.item() < 1e-6
+    assert total(LocatorOutput(logits, targets.box_px, targets.points_px)) < 1e-6
     for worse in (
         LocatorOutput(-logits, targets.box_px, targets.points_px),
         LocatorOutput(logits, targets.box_px + 3.0, targets.points_px),
         LocatorOutput(logits, targets.box_px, targets.points_px + 3.0),
     ):
-        assert locator_loss(worse, targets)[0].item() > 0.05
+        assert total(worse) > 0.05
 
 
-def test_training_learns_resumes_and_writes_a_network_that_loads(data_root, tmp_path):
-    config = _config(data_root, tmp_path, checkpoint_every_s=0.0)
-    network = train(config)
-    first = {name: value.clone() for name, value in network.state_dict().items()}
-    resumed = train(config)  # nothing is left to do: the result is the one of the checkpoint
-    for name, value in resumed.state_dict().items():
-        torch.testing.assert_close(value, first[name])
-    longer = train(replace(config, num_scenes=16))
-    assert any(not torch.equal(value, first[name]) for name, value in longer.state_dict().items())
-    assert json.loads((tmp_path / "progress.json").read_text())["step"] == 4
-    assert not longer.config.batch_norm
+class PowerCutError(Exception):
+    """The training dies without a chance to save."""
+
+
+def test_an_interrupted_training_equals_a_straight_one(data_root, tmp_path):
+    straight = train(_config(data_root, tmp_path / "straight"))
+
+    def die(report: StepReport) -> None:
+        if report.step == 2:
+            raise PowerCutError
+
+    config = _config(data_root, tmp_path / "broken")
+    with pytest.raises(PowerCutError):
+        train(config, on_step=die)
+    resumed = train(config)
+    for name, value in straight.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+    assert (tmp_path / "broken" / "pictures" / "scenes.png").is_file()
+    assert set(resumed.metrics) == {"centre", "box", "points"}
 
 
 def test_a_checkpoint_of_another_network_is_refused(data_root, tmp_path):
-    config = _config(data_root, tmp_path, num_scenes=4)
+    config = _config(data_root, tmp_path)
     train(config)
     other = replace(config, network=replace(config.network, channels=16))
     with pytest.raises(UsageError, match="another network"):
@@ -185,16 +203,6 @@ def test_validation_photos_are_not_learned_from(data_root):
     ]
     assert 0 < len(names) < 12
     assert not any(is_validation("drawn", name) for name in names)
-
-
-def test_a_run_file_is_read_strictly(data_root, tmp_path):
-    config = _config(data_root, tmp_path)
-    path = tmp_path / "run.json"
-    path.write_text(json.dumps(asdict(config)))
-    assert load_training_config(path) == config
-    path.write_text(json.dumps(asdict(config) | {"lerning_rate": 1.0}))
-    with pytest.raises(UsageError, match="lerning_rate"):
-        load_training_config(path)
 
 
 def test_environment_maps_become_pictures_that_are_neither_black_nor_white(data_root):
@@ -229,23 +237,18 @@ def test_overlap_of_boxes():
     assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((5.0, 5, 6, 6))) == 0.0
 
 
-def test_the_run_file_of_the_package_is_valid():
-    config = load_training_config(CONFIGS / "locator.json")
-    assert config.network == LocatorConfig()
-    assert not set(config.environment_names) & set(config.validation_environment_names)
-
-
-def test_release_trains_calibrates_measures_and_registers(data_root, tmp_path, monkeypatch):
+def test_release_trains_calibrates_measures_and_registers(data_root, tmp_path):
     """After a few hundred scenes a higher logit means a likelier face; the record can be loaded and used."""
-    monkeypatch.setattr(locator_export, "CALIBRATION_SCENES", 30)
-    config = _config(
-        data_root, tmp_path / "run", weights_id="drawn-1", num_scenes=640, batch_size=8, learning_rate=1e-2
-    )
-    record = locator_export.train_and_save(config, folder=tmp_path / "weights")
+    loop = LoopConfig(num_steps=80, batch_size=8, learning_rate=1e-2, average_decay=0.999)
+    config = _config(data_root, tmp_path / "run", weights_id="drawn-1", loop=loop)
+    record = export_weights(train(config), config)
     assert record.metrics["validation_photos"] == 1
     assert record.config["score_slope"] > 0.3
     assert record.config["batch_norm"] is False
-    locator = NetworkLocator.load("drawn-1", folder=tmp_path / "weights")
+    assert record.terms == "unstated"
+    assert "photos of the set 'drawn' (not stated)" in record.training_data
+    assert "CelebA" not in record.training_data
+    locator = NetworkLocator.load("drawn-1", folder=tmp_path / "run" / "weights")
     assert locator.locate(np.full((90, 90, 3), 90, np.uint8)) == []
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from facelume.illumination import irradiance_basis
 from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.raster import geometry_buffers, render
 from facelume.reflectance import srgb_from_linear
-from facelume.training.prior.labels import albedo_probe, load_labels, make_labels, save_labels
+from facelume.training.prior.labels import albedo_probe, label_fingerprint, load_labels, make_labels
 from facelume.training.prior.losses import front_normals
 
 NUM_FACES = 3
@@ -51,6 +52,7 @@ def cache_of(scene: dict[str, torch.Tensor]) -> CropCache:
         is_validation=np.zeros(NUM_FACES, bool),
         sets=np.array(["rendered"] * NUM_FACES),
         margin_px=224.0,
+        fingerprint={"photos": "rendered"},
     )
 
 
@@ -76,14 +78,30 @@ def test_rendered_faces_get_their_own_shape_albedo_and_light_back(scene: dict[st
     assert picture_error.abs().max() < 0.12
 
 
-def test_labels_are_read_back_and_bound_to_their_face_model(scene: dict[str, torch.Tensor], tmp_path):
-    labels = make_labels(load_open_face_model(), cache_of(scene), everything_is_skin(), appearance_stride=2)
+def test_labels_are_read_back_and_refused_when_anything_they_depend_on_changed(
+    scene: dict[str, torch.Tensor], tmp_path
+):
+    model, cache, path = load_open_face_model(), cache_of(scene), tmp_path / "labels.npz"
+    labels = make_labels(model, cache, everything_is_skin(), appearance_stride=2)
     assert labels.has_appearance.tolist() == [True, False, True]
     assert (labels.albedo[1] == 0).all()
-    save_labels(labels, tmp_path / "labels.npz", "abc")
-    np.testing.assert_array_equal(load_labels(tmp_path / "labels.npz", "abc").light, labels.light)
-    with pytest.raises(UsageError, match="another face model"):
-        load_labels(tmp_path / "labels.npz", "def")
+    known = label_fingerprint(model, cache, network_sha256="abc", appearance_stride=2)
+    labels.save(path, known)
+    np.testing.assert_array_equal(load_labels(path, known).light, labels.light)
+
+    def changed(**other):
+        values = {"model": model, "cache": cache, "network_sha256": "abc", "appearance_stride": 2} | other
+        return label_fingerprint(values.pop("model"), values.pop("cache"), **values)
+
+    others = (
+        changed(model=replace(model, asset_sha256="def")),
+        changed(cache=replace(cache, fingerprint={"photos": "x"})),
+        changed(network_sha256="def"),
+        changed(appearance_stride=1),
+    )
+    for other, name in zip(others, ("face_model", "crops", "network", "appearance_stride"), strict=True):
+        with pytest.raises(UsageError, match=rf"other settings \({name} .*delete them"):
+            load_labels(path, other)
 
 
 def test_probe_mirror_pairs_texels_and_mean_albedo_is_symmetric():

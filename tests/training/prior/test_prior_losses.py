@@ -68,14 +68,14 @@ def test_a_perfect_prediction_costs_nothing():
 )
 def test_each_wrong_output_shows_in_its_own_losses(field: str, grows: set[str]):
     output, targets, landmarks = perfect()
-    wrong = replace(output, **{field: getattr(output, field) + 0.1})
+    wrong = output._replace(**{field: getattr(output, field) + 0.1})
     losses = coefficient_losses(wrong, targets, landmarks, BASIS, PROBE, WEIGHTS)
     assert {name for name, value in losses.items() if value > 1e-3} == grows
 
 
 def test_samples_without_labels_do_not_count():
     output, targets, landmarks = perfect()
-    wrong = replace(output, identity=output.identity + 1, albedo=output.albedo + 1)
+    wrong = output._replace(identity=output.identity + 1, albedo=output.albedo + 1)
     unknown = replace(targets, shape_weight=torch.zeros(2), appearance_weight=torch.zeros(2))
     losses = coefficient_losses(wrong, unknown, landmarks, BASIS, PROBE, WEIGHTS)
     assert sum(losses.values()) == 0
@@ -88,7 +88,7 @@ def test_likelihood_is_best_at_half_the_distance():
     costs = {
         sigma: float(
             landmark_losses(
-                replace(output, landmark_sigma_px=torch.full((2, 478), sigma)), off, mask, has_mask, WEIGHTS
+                output._replace(landmark_sigma_px=torch.full((2, 478), sigma)), off, mask, has_mask, WEIGHTS
             )["landmark_likelihood"]
         )
         for sigma in (1.5, 2.5, 4.0)
@@ -98,7 +98,7 @@ def test_likelihood_is_best_at_half_the_distance():
 
 def test_parsing_counts_only_where_there_is_a_mask():
     output, _, landmarks = perfect()
-    output = replace(output, parsing_logits=torch.full((2, 1, 8, 8), 4.0))
+    output = output._replace(parsing_logits=torch.full((2, 1, 8, 8), 4.0))
     mask = torch.stack([torch.ones(1, 8, 8), torch.zeros(1, 8, 8)])
     only_right = landmark_losses(output, landmarks, mask, torch.tensor([1.0, 0.0]), WEIGHTS)["parsing"]
     only_wrong = landmark_losses(output, landmarks, mask, torch.tensor([0.0, 1.0]), WEIGHTS)["parsing"]

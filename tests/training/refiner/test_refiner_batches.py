@@ -1,17 +1,10 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-import facelume.training
 from facelume.errors import UsageError
 from facelume.illumination import irradiance_image
-from facelume.training.refiner.batches import PreparedFaces, batches, load_shards, to_batch
-from facelume.training.refiner.config import RefinerTrainingConfig, read_config
-
-CONFIGS = Path(facelume.training.__file__).parent / "configs"
+from facelume.training.refiner.batches import FaceDraw, PreparedFaces, to_batch
 
 
 def random_faces(count: int, size: int = 32, *, has_truth: bool = True, seed: int = 0) -> PreparedFaces:
@@ -43,25 +36,23 @@ def random_faces(count: int, size: int = 32, *, has_truth: bool = True, seed: in
 
 def test_shards_come_back_as_they_were_saved(tmp_path):
     faces = random_faces(3)
-    faces.save(tmp_path / "a.npz")
-    (loaded,) = load_shards(tmp_path).values()
+    faces.save(tmp_path / "a.npz", {"map_size": 32})
+    loaded = PreparedFaces.load(tmp_path / "a.npz", {"map_size": 32})
     np.testing.assert_array_equal(loaded.texture, faces.texture)
     assert len(loaded) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_new_shards_are_found_and_known_ones_are_kept(tmp_path):
-    random_faces(1).save(tmp_path / "a.npz")
-    first = load_shards(tmp_path)
-    random_faces(2).save(tmp_path / "b.npz")
-    second = load_shards(tmp_path, first)
-    assert sorted(second) == ["a.npz", "b.npz"]
-    assert second["a.npz"] is first["a.npz"]
+def test_a_shard_made_from_something_else_is_refused_with_the_difference(tmp_path):
+    random_faces(1).save(tmp_path / "a.npz", {"map_size": 32, "seed": [0, 1]})
+    with pytest.raises(UsageError, match=r"map_size 32, now 64\).*delete them"):
+        PreparedFaces.load(tmp_path / "a.npz", {"map_size": 64, "seed": (0, 1)})
 
 
-def test_an_empty_folder_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="no prepared faces"):
-        load_shards(tmp_path)
+def test_a_damaged_shard_is_refused(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(UsageError, match="damaged"):
+        PreparedFaces.load(tmp_path / "a.npz", {})
 
 
 def test_mirrored_maps_shade_like_the_mirrored_face():
@@ -92,49 +83,12 @@ def test_gain_keeps_texture_over_light():
 
 def test_batches_hold_the_asked_share_of_synthetic_faces():
     shards = [random_faces(5), random_faces(50, has_truth=False)]
-    drawn = batches(shards, 10, np.random.default_rng(0), 0.7)
-    shares = [sum(bool(s.has_truth[row]) for s, row in next(drawn)) for _ in range(100)]
+    faces, rng = FaceDraw(shards, 0.7), np.random.default_rng(0)
+    shares = [sum(bool(s.has_truth[row]) for s, row in faces.draw(10, rng)) for _ in range(100)]
     assert np.mean(shares) == pytest.approx(7.0, abs=0.5)
 
 
-@pytest.mark.parametrize("name", ["refiner_cpu.json", "refiner_clean.json", "refiner_paper.json"])
-def test_shipped_configurations_are_valid(name):
-    config = read_config(CONFIGS / name)
-    assert config.network.map_size % 16 == 0
-
-
-def test_clean_configuration_uses_no_research_only_data():
-    data = read_config(CONFIGS / "refiner_clean.json").data
-    assert data.photo_sets == ("london",)
-    assert data.prior_weights is None
-
-
-def test_paper_configuration_is_the_paper():
-    config = read_config(CONFIGS / "refiner_paper.json")
-    assert config.network.width == 64
-    assert config.network.map_size == 256
-    assert config.network.head == "absolute"
-    assert (config.optimiser.batch_size, config.optimiser.num_epochs) == (16, 10)
-    weights = config.losses
-    assert (weights.symmetry, weights.albedo_smoothness, weights.image) == (5.0, 5.0, 5.0)
-    assert (weights.cross_perceptual, weights.adversarial) == (0.5, 0.001)
-    assert weights.albedo_truth == weights.confidence == 0.0
-
-
-def test_unknown_keys_are_refused(tmp_path):
-    path = tmp_path / "run.json"
-    path.write_text(json.dumps({"data": {"prepared": "x"}, "output": "y", "losses": {"imgae": 1.0}}))
-    with pytest.raises(UsageError, match="imgae"):
-        read_config(path)
-
-
-def test_contradictions_are_refused(tmp_path):
-    path = tmp_path / "run.json"
-    path.write_text(json.dumps({"data": {"prepared": "x"}, "output": "y"}))
-    with pytest.raises(UsageError, match="cross_perceptual"):
-        read_config(path)
-
-
-def test_defaults_need_only_folders():
-    config = RefinerTrainingConfig(data=read_config(CONFIGS / "refiner_cpu.json").data, output=Path("x"))
-    assert config.space == "crop"
+def test_faces_of_one_kind_are_drawn_whatever_the_share():
+    faces = FaceDraw([random_faces(5, has_truth=False)], 0.7)
+    assert len(faces) == 5
+    assert len(faces.draw(8, np.random.default_rng(0))) == 8

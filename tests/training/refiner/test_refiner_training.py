@@ -1,18 +1,24 @@
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
 
+from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.networks.refiner import Refiner, RefinerConfig
+from facelume.training.checkpoint import CHECKPOINT_NAME, SafetensorsCheckpoint
+from facelume.training.config import LoopConfig
+from facelume.training.log import METRICS_NAME
+from facelume.training.loop import StepReport, Trained, run_training
 from facelume.training.refiner.batches import PreparedFaces
-from facelume.training.refiner.config import OptimiserConfig, RefinerDataConfig, RefinerTrainingConfig
+from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.losses import LossWeights
-from facelume.training.refiner.train import run, train
+from facelume.training.refiner.train import RefinerObjective, train
 
 OURS = LossWeights(
     illumination_regularisation=0.0,
@@ -55,89 +61,141 @@ def shaded_faces(count: int, size: int = 32, seed: int = 0) -> PreparedFaces:
     )
 
 
+LOOP = LoopConfig(
+    num_steps=4,
+    batch_size=4,
+    learning_rate=2e-3,
+    precision="float32",
+    checkpoint_every_steps=2,
+    validate_every_steps=0,
+    log_every_steps=2,
+)
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> RefinerTrainingConfig:
-    data = RefinerDataConfig(prepared=tmp_path / "prepared")
-    shaded_faces(8).save(data.train_folder / "a.npz")
-    shaded_faces(2, seed=1).save(data.validation_folder / "a.npz")
     return RefinerTrainingConfig(
-        data=data,
+        data=RefinerDataConfig(prepared=tmp_path / "prepared"),
         output=tmp_path / "run",
+        loop=LOOP,
         network=RefinerConfig(width=4, map_size=32, head="residual", with_context=True, with_gate=True),
         losses=OURS,
-        optimiser=OptimiserConfig(learning_rate=2e-3, batch_size=4, num_steps=4, prior_l1_epochs=-1),
+        prior_l1_epochs=-1,
         space="atlas",
-        num_threads=1,
     )
 
 
-def test_a_run_file_does_everything(tmp_path):
-    run_file = {
-        "data": {"prepared": str(tmp_path / "p"), "num_synthetic": 2, "num_synthetic_validation": 1},
-        "output": str(tmp_path / "run"),
-        "network": {"width": 2, "map_size": 32},
-        "losses": {"cross_perceptual": 0.0, "adversarial": 0.0, "albedo_truth": 1.0},
-        "optimiser": {"num_steps": 1, "batch_size": 2},
-        "num_threads": 1,
-    }
-    run_file["data"]["prior_weights"] = None
-    path = tmp_path / "run.json"
-    path.write_text(json.dumps(run_file))
-    weights = run(path)
-    Refiner(RefinerConfig(width=2, map_size=32)).load_state_dict(load_file(weights))
+def train_shaded(config: RefinerTrainingConfig, **options: Any) -> Trained:
+    """Train on the faces with a bright spot, without preparing anything."""
+    torch.manual_seed(0)
+    objective = RefinerObjective(config, load_open_face_model(), [shaded_faces(8)], [shaded_faces(2, seed=1)])
+    return run_training(Refiner(config.network), objective, config.output, config.loop, **options)
+
+
+def reports(config: RefinerTrainingConfig, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (config.output / METRICS_NAME).read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def drawing(tmp_path: Path, **data: Any) -> RefinerTrainingConfig:
+    """A run that draws and prepares its own faces: two synthetic ones to learn from, one to measure on."""
+    values = {"prepared": tmp_path / "p", "num_synthetic": 2, "num_synthetic_validation": 1} | data
+    return RefinerTrainingConfig(
+        data=RefinerDataConfig(**({"prior_weights": None} | values)),
+        output=tmp_path / "run",
+        loop=replace(LOOP, num_steps=1, batch_size=2),
+        network=RefinerConfig(width=2, map_size=32),
+        losses=LossWeights(cross_perceptual=0.0, adversarial=0.0, albedo_truth=1.0),
+    )
+
+
+def test_a_run_draws_prepares_trains_and_measures(tmp_path):
+    trained = train(drawing(tmp_path))
     assert sorted(p.parent.name for p in (tmp_path / "p").rglob("*.npz")) == ["train", "validation"]
+    assert trained.metrics["synthetic/albedo_error"] > 0
+    assert trained.metrics["synthetic/photo_albedo_error"] > 0
 
 
-def reports(config: RefinerTrainingConfig) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (config.output / "metrics.jsonl").read_text().splitlines()]
+def test_faces_prepared_for_another_run_are_refused_not_reused(tmp_path):
+    train(drawing(tmp_path))
+    other = replace(drawing(tmp_path), output=tmp_path / "other")
+    with pytest.raises(UsageError, match=r"map_size 32, now 64"):
+        train(replace(other, network=RefinerConfig(width=2, map_size=64)))
+    with pytest.raises(UsageError, match=r"faces 2, now 3"):
+        train(replace(drawing(tmp_path, num_synthetic=3), output=tmp_path / "other"))
+    with pytest.raises(UsageError, match=r"prior null, now"):
+        train(replace(drawing(tmp_path, prior_weights="prior"), output=tmp_path / "other"))
 
 
-def test_training_leaves_weights_metrics_and_architecture(config):
-    path = train(config, load_open_face_model())
-    Refiner(RefinerConfig(**json.loads((config.output / "network.json").read_text()))).load_state_dict(
-        load_file(path)
-    )
-    (report,) = reports(config)
-    assert report["step"] == 4
+def test_only_the_faces_that_the_run_file_names_are_learned_from(tmp_path, caplog):
+    train(drawing(tmp_path))
+    shaded_faces(5).save(tmp_path / "p" / "train" / "synthetic_00007.npz", {})
+    train(replace(drawing(tmp_path), output=tmp_path / "again"))  # not even looked at: its stamp is wrong
+
+
+def test_nothing_to_learn_from_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no faces to learn from"):
+        train(drawing(tmp_path, num_synthetic=0))
+
+
+def test_training_leaves_metrics_pictures_and_a_checkpoint(config):
+    train_shaded(config)
+    assert [line["step"] for line in reports(config, "training")] == [2, 4]
+    (report,) = reports(config, "validation")
     assert report["synthetic/od_psnr_db"] > 5
-    assert "loss/albedo_truth" in report
-    assert "loss/adversarial" not in report
-
-
-def test_training_continues_from_its_checkpoint(config):
-    train(config, load_open_face_model())
-    longer = dataclasses.replace(config, optimiser=dataclasses.replace(config.optimiser, num_steps=6))
-    train(longer, load_open_face_model())
-    assert [report["step"] for report in reports(config)] == [4, 6]
+    assert "albedo_truth" in reports(config, "training")[0]
+    assert "adversarial" not in reports(config, "training")[0]
+    assert Image.open(config.output / "pictures" / "faces.png").size == (5 * 32, 2 * 32)
 
 
 def test_training_learns_to_refuse_the_spot(config):
-    longer = dataclasses.replace(config, optimiser=dataclasses.replace(config.optimiser, num_steps=60))
-    train(config, load_open_face_model())
-    before = reports(config)[-1]["synthetic/albedo_error"]
-    train(longer, load_open_face_model())
-    after = reports(config)[-1]["synthetic/albedo_error"]
-    assert after < 0.8 * before
+    before = train_shaded(config).metrics["synthetic/albedo_error"]
+    longer = replace(config, loop=replace(LOOP, num_steps=60))
+    assert train_shaded(longer).metrics["synthetic/albedo_error"] < 0.8 * before
 
 
-def test_the_paper_terms_train_in_crop_space(config):
-    paper = dataclasses.replace(
+def paper(config: RefinerTrainingConfig) -> RefinerTrainingConfig:
+    return replace(
         config,
         network=RefinerConfig(width=4, map_size=32),
         losses=LossWeights(cross_perceptual=0.0),
-        optimiser=OptimiserConfig(batch_size=2, num_steps=5),
+        loop=replace(LOOP, num_steps=5, batch_size=2, log_every_steps=1, checkpoint_every_steps=3),
         space="crop",
     )
-    train(paper, load_open_face_model())
-    report = reports(paper)[-1]
-    for name in (
-        "illumination_regularisation",
-        "symmetry",
-        "albedo_smoothness",
-        "adversarial",
-        "discriminator",
-    ):
-        assert np.isfinite(report[f"loss/{name}"])
-    state = load_file(paper.output / "checkpoint.safetensors")
-    assert any(key.startswith("discriminator_adam.") for key in state)
-    assert torch.isfinite(state["network.encoder.0.weight"]).all()
+
+
+def test_the_paper_terms_train_in_crop_space(config):
+    train_shaded(paper(config))
+    report = reports(config, "training")[-1]
+    names = ("illumination_regularisation", "symmetry", "albedo_smoothness", "adversarial", "discriminator")
+    assert all(np.isfinite(report[name]) for name in names)
+    state = SafetensorsCheckpoint().load_checkpoint(config.output / CHECKPOINT_NAME)
+    assert state["objective"]["optimizer"]["state"]
+    assert torch.isfinite(state["network"]["encoder.0.weight"]).all()
+
+
+class PowerCutError(Exception):
+    """The training dies without a chance to save."""
+
+
+def test_an_interrupted_training_with_a_discriminator_equals_a_straight_one(config):
+    straight = train_shaded(paper(replace(config, output=config.output / "straight")))
+
+    def die(report: StepReport) -> None:
+        if report.step == 4:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        train_shaded(paper(config), on_step=die)
+    resumed = train_shaded(paper(config))
+    for name, value in straight.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+    assert straight.metrics == resumed.metrics
+
+
+def test_a_checkpoint_of_another_width_is_one_clear_line(config):
+    train_shaded(config)
+    wider = replace(config, network=replace(config.network, width=8))
+    with pytest.raises(UsageError, match="another network or training") as error:
+        train_shaded(wider)
+    assert "\n" not in str(error.value)

@@ -154,18 +154,34 @@ def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
     return {f.name: np.stack([getattr(face, f.name) for face in faces]) for f in fields(SyntheticFace)}
 
 
-def write_shard(path: Path, faces: Sequence[SyntheticFace]) -> None:
-    """Write pictures and labels, stacked by field, to an uncompressed ``.npz`` (whole or not at all)."""
+def write_shard(path: Path, faces: Sequence[SyntheticFace], face_model_sha256: str) -> None:
+    """Write pictures and labels, stacked by field, to an uncompressed ``.npz`` (whole or not at all).
+
+    Args:
+        path: The file.
+        faces: What is written.
+        face_model_sha256: Hash of the face model that they show; their coefficients mean nothing without it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **stack(faces))
+        np.savez(file, allow_pickle=False, face_model_sha256=np.array(face_model_sha256), **stack(faces))
     partial.replace(path)
 
 
-def read_shard(path: Path) -> dict[str, np.ndarray]:
-    """Read a shard of :func:`write_shard`: field name to array, one row per picture."""
+def read_shard(path: Path, face_model_sha256: str) -> dict[str, np.ndarray]:
+    """Read a shard of :func:`write_shard`: field name to array, one row per picture.
+
+    Raises:
+        UsageError: The faces show another face model, or do not say which.
+    """
     with np.load(path, allow_pickle=False) as archive:
+        found = str(archive["face_model_sha256"]) if "face_model_sha256" in archive.files else "unknown"
+        if found != face_model_sha256:
+            raise UsageError(
+                f"{path}: these faces show another face model ({found[:12]}, now {face_model_sha256[:12]}); "
+                f"delete them and draw them again"
+            )
         return {f.name: archive[f.name] for f in fields(SyntheticFace)}
 
 
@@ -178,4 +194,4 @@ def generate(
         if path.exists():
             continue
         rng = np.random.default_rng([seed, number])
-        write_shard(path, [faces.draw(rng) for _ in range(shard_size)])
+        write_shard(path, [faces.draw(rng) for _ in range(shard_size)], faces.model.asset_sha256)

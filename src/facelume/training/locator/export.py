@@ -1,19 +1,23 @@
-"""From a run file to locator weights in the registry: train, calibrate, measure, save."""
+"""From a trained locator to weights in a registry: fold, calibrate, measure, save."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from facelume.data.photos import load_photo_records
+from facelume.data.provenance import ENVIRONMENT_MAPS, DataSource, background_source, photo_sources
 from facelume.detection import NetworkLocator
-from facelume.networks.locator import LocatorConfig, LocatorNetwork
+from facelume.networks.locator import LocatorConfig, LocatorNetwork, fold_batch_norm
+from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures
+from facelume.training.locator.batches import load_sources, read_pictures
+from facelume.training.locator.config import LocatorDataConfig, LocatorTrainingConfig
 from facelume.training.locator.scenes import Scene, SceneComposer
-from facelume.training.locator.train import LocatorTrainingConfig, load_sources, read_pictures, train
 from facelume.training.locator.validation import (
     LocatorReport,
     box_overlap,
@@ -21,58 +25,55 @@ from facelume.training.locator.validation import (
     count_inventions,
     measure_locator,
 )
-from facelume.weights import WeightRecord, save_weights
+from facelume.training.loop import Trained
+from facelume.weights import WeightRecord
 
-CALIBRATION_SCENES = 600
-"""Scenes on which the score is calibrated."""
 _INPUT = (
     "sRGB in [0, 1], (b, 3, H, W), H and W multiples of 8; faces of 11 to 92 px (root of width x height of "
     "the box of mesh points 0-467), larger ones by a picture pyramid; edges repeated by 16 px"
 )
-_TRAINING_DATA = (
-    "photo sets {sets} (training split), landmarks by mediapipe 0.10.21: celebahq, utkface, scut, aaf for "
-    "non-commercial research, london CC BY 4.0; pictures without faces: borders of those photos, Poly Haven "
-    "environment maps (CC0), scikit-image's sample pictures, scikit-learn's two photos (CC BY 2.0)"
-)
-_LICENCE = "trained on research-only photos: see training_data"
 
 
-def train_and_save(config: LocatorTrainingConfig, *, folder: Path | None = None) -> WeightRecord:
-    """Train (or resume), calibrate, measure and register the locator's weights.
-
-    Args:
-        config: Run file.
-        folder: Folder of weights to write to; default: the package's own.
-
-    Raises:
-        UsageError: There is nothing to learn from, or the checkpoint belongs to another configuration.
-    """
-    network = calibrated(train(config), config, CALIBRATION_SCENES)
-    record = WeightRecord(
-        id=config.weights_id,
-        kind="locator",
-        architecture="facelume.networks.locator.LocatorNetwork",
-        config=asdict(network.config),
-        input=_INPUT,
-        training_data=_TRAINING_DATA.format(sets=", ".join(config.photo_sets)),
-        licence=_LICENCE,
-        metrics=measure_release(network, config),
-    )
-    return save_weights(network.state_dict(), record, folder=folder)
+def sources_of(data: LocatorDataConfig) -> tuple[DataSource, ...]:
+    """Everything that a run learns from."""
+    sources = photo_sources(data.photos, data.photo_sets)
+    if data.environment_names:
+        sources.append(ENVIRONMENT_MAPS)
+    sources += [background_source(folder) for folder in data.background_folders]
+    return tuple(sources)
 
 
-def calibrated(network: LocatorNetwork, config: LocatorTrainingConfig, num_scenes: int) -> LocatorNetwork:
-    """Return the network with slope and offset of its score fitted to unseen scenes of training photos.
+def export_weights(
+    trained: Trained, config: LocatorTrainingConfig, folder: Path | None = None
+) -> WeightRecord:
+    """Fold the batch normalisation in, calibrate, measure and save a locator as the default of its kind.
 
     Args:
-        network: Trained network.
+        trained: What the training left.
         config: Its run file.
-        num_scenes: Scenes to draw.
+        folder: Folder of weights; by default ``weights`` in the run's output.
     """
-    photos, backgrounds = load_sources(config)
-    rng = np.random.default_rng((config.seed, 2**32))
-    composer = SceneComposer(photos, backgrounds, side_px=2 * config.side_px, rng=rng)
-    logits, is_face = label_detections(network, [composer.draw() for _ in range(num_scenes)])
+    whole = cast(LocatorNetwork, trained.network)
+    folded = fold_batch_norm(whole, replace(whole.config, batch_norm=False))
+    network = calibrated(folded, config)
+    release = Release(
+        weights_id=config.weights_id or f"locator-{config.output.name}",
+        kind="locator",
+        input=_INPUT,
+        sources=sources_of(config.data),
+    )
+    metrics = measure_release(network, config.data)
+    place = folder or config.output / WEIGHTS_FOLDER
+    return register(network, network.config, release, metrics, trained.history, place)
+
+
+def calibrated(network: LocatorNetwork, config: LocatorTrainingConfig) -> LocatorNetwork:
+    """Return the network with slope and offset of its score fitted to unseen scenes of training photos."""
+    photos, backgrounds = load_sources(config.data)
+    rng = np.random.default_rng((config.loop.seed, 2**32))
+    composer = SceneComposer(photos, backgrounds, side_px=2 * config.data.side_px, rng=rng)
+    scenes = [composer.draw() for _ in range(config.num_calibration_scenes)]
+    logits, is_face = label_detections(network, scenes)
     scored = calibrate(network.config, logits, is_face)
     return with_config(network, replace(scored, threshold=config.threshold))
 
@@ -97,16 +98,16 @@ def label_detections(
     return np.array(logits, dtype=np.float64), np.array(is_face, dtype=bool)
 
 
-def measure_release(network: LocatorNetwork, config: LocatorTrainingConfig) -> dict[str, float]:
+def measure_release(network: LocatorNetwork, data: LocatorDataConfig) -> dict[str, float]:
     """Metrics of the weight record, measured on the validation split and on pictures without faces."""
     locator = NetworkLocator(network)
-    records = [r for r in load_photo_records(Path(config.data_root), config.photo_sets) if r.is_validation]
+    records = [r for r in load_photo_records(data.photos, data.photo_sets) if r.is_validation]
     report: LocatorReport = measure_locator(locator, records)
     strips = [
         strip for record in records if record.photo_set == "celebahq" for strip in faceless_windows(record)
     ]
-    maps = load_environment_pictures(Path(config.environment_maps), config.validation_environment_names)
-    pictures: list[UInt8[np.ndarray, "_ _ 3"]] = read_pictures(config.validation_background_folders)
+    maps = load_environment_pictures(data.environment_maps, data.validation_environment_names)
+    pictures: list[UInt8[np.ndarray, "_ _ 3"]] = read_pictures(data.validation_background_folders)
     metrics = {
         "validation_photos": float(report.num_photos),
         "found": report.found,

@@ -77,16 +77,27 @@ def stack_targets(targets: list[LocatorTargets]) -> LocatorTargets:
     return LocatorTargets(*(torch.stack([getattr(t, name) for t in targets]) for name in names))
 
 
-def locator_loss(
-    output: LocatorOutput, targets: LocatorTargets
-) -> tuple[Float[Tensor, ""], dict[str, float]]:
-    """Penalty-reduced focal loss on the centres (CenterNet, eq. 1) plus 5 x smooth L1 on box and points.
+@dataclass(frozen=True)
+class LocatorLossWeights:
+    """Weight of each term.
 
-    Box and points are compared in units of the true face size.
-
-    Returns:
-        The loss and its parts by name.
+    Attributes:
+        centre: Penalty-reduced focal loss on the centres (CenterNet, eq. 1).
+        box: Smooth L1 on the box, in units of the true face size.
+        points: Smooth L1 on the five points, likewise.
+        smooth_until: Error, in face sizes, below which the smooth L1 is quadratic.
     """
+
+    centre: float = 1.0
+    box: float = 5.0
+    points: float = 5.0
+    smooth_until: float = 0.05
+
+
+def locator_losses(
+    output: LocatorOutput, targets: LocatorTargets, weights: LocatorLossWeights
+) -> dict[str, Float[Tensor, ""]]:
+    """Losses of a batch by name, weighted."""
     logits = output.centre_logits
     probability = logits.sigmoid()
     is_centre = targets.heat > 0.99
@@ -95,20 +106,19 @@ def locator_loss(
     each = torch.where(is_centre, positive, negative * ~targets.ignored)
     num_centres = is_centre.sum().clamp(min=1)
     centre = -each.sum() / num_centres
-    total_weight = targets.weight.sum().clamp(min=1.0)
+    share = targets.weight / targets.weight.sum().clamp(min=1.0)
     extent = targets.box_px[:, 2:] - targets.box_px[:, :2]
     size = extent.clamp(min=1.0).prod(dim=1).sqrt()
-    share = targets.weight / total_weight
+    beta = weights.smooth_until
     box = F.smooth_l1_loss(
-        output.box_px / size[:, None], targets.box_px / size[:, None], beta=0.05, reduction="none"
+        output.box_px / size[:, None], targets.box_px / size[:, None], beta=beta, reduction="none"
     )
-    box = (box.mean(dim=1) * share).sum()
+    scale = size[:, None, None]
     points = F.smooth_l1_loss(
-        output.points_px / size[:, None, None],
-        targets.points_px / size[:, None, None],
-        beta=0.05,
-        reduction="none",
+        output.points_px / scale, targets.points_px / scale, beta=beta, reduction="none"
     )
-    points = (points.mean(dim=(1, 2)) * share).sum()
-    loss = centre + 5.0 * (box + points)
-    return loss, {"centre": centre.item(), "box": box.item(), "points": points.item()}
+    return {
+        "centre": weights.centre * centre,
+        "box": weights.box * (box.mean(dim=1) * share).sum(),
+        "points": weights.points * (points.mean(dim=(1, 2)) * share).sum(),
+    }

@@ -2,73 +2,70 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import cattrs
 
 from facelume.data.augment import AugmentConfig
 from facelume.data.photos import PHOTO_SETS
 from facelume.errors import UsageError
 from facelume.networks.prior import PriorConfig
-from facelume.training.loop import LoopConfig
+from facelume.training.config import LoopConfig
 from facelume.training.prior.losses import PriorLossWeights
 
 
 @dataclass(frozen=True)
-class PriorTrainingConfig:
-    """What the training needs; read strictly from JSON.
+class PriorDataConfig:
+    """Where faces come from.
 
     Attributes:
-        data_root: Folder of the photo sets.
-        output_folder: Receives checkpoint, metrics, labels and the final weights.
-        cache_folder: Where the crop cache is, or is to be made.
-        loop: Length and rates.
-        network: Architecture; ``input_px`` is the resolution of the training.
-        augment: Strength of the augmentation.
-        loss_weights: Weight of each loss.
+        photos: Folder of the photo sets.
+        crops: Folder of the crop cache; it is made where there is none.
         photo_sets: Photo sets to learn from (their validation split is left out).
-        cache_side_px: Resolution of the cached pictures.
-        batch_size: Photos per step.
         set_weights: How often a photo of a set is drawn, relative to one of a set not named.
-        initial_weights: Safetensors to start from; empty for random weights.
-        has_coefficients: Train the coefficient heads (needs ``initial_weights`` of a stage-one network).
+        crop_side_px: Resolution of the cached pictures.
+        augment: Strength of the augmentation.
         appearance_stride: Label albedo and light of every n-th photo only.
-        synthetic_folder: Shards of synthetic faces; empty for none.
+        synthetic: Folder with shards of synthetic faces, or None.
         synthetic_per_step: Synthetic faces added to each step.
     """
 
-    data_root: str
-    output_folder: str
-    cache_folder: str
-    loop: LoopConfig
-    network: PriorConfig = field(default_factory=PriorConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    loss_weights: PriorLossWeights = field(default_factory=PriorLossWeights)
+    photos: Path
+    crops: Path
     photo_sets: tuple[str, ...] = PHOTO_SETS
-    cache_side_px: int = 192
-    batch_size: int = 64
     set_weights: dict[str, float] = field(default_factory=lambda: {"celebahq": 2.0, "london": 1.5})
-    initial_weights: str = ""
-    has_coefficients: bool = False
+    crop_side_px: int = 192
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     appearance_stride: int = 1
-    synthetic_folder: str = ""
+    synthetic: Path | None = None
     synthetic_per_step: int = 0
 
 
-def load_training_config(path: Path) -> PriorTrainingConfig:
-    """Read a run file; unknown or missing names are refused.
+@dataclass(frozen=True)
+class PriorTrainingConfig:
+    """One run.
 
-    Raises:
-        UsageError: The file is no valid configuration.
+    Attributes:
+        data: Faces.
+        output: Folder of checkpoint, metrics, labels and weights.
+        loop: Length, rates, device.
+        network: Architecture; ``input_px`` is the resolution of the training.
+        losses: Weight of each loss.
+        initial_weights: Folder of weights to start from, or None for random ones.
+        has_coefficients: Train the coefficient heads (needs ``initial_weights`` of a stage-one network).
+        weights_id: Id of the weight record; by default the output folder's name.
     """
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    try:
-        return converter.structure(json.loads(path.read_text(encoding="utf-8")), PriorTrainingConfig)
-    except (OSError, ValueError, cattrs.BaseValidationError) as error:
-        is_structure = isinstance(error, cattrs.BaseValidationError)
-        reasons = cattrs.transform_error(error) if is_structure else [str(error)]
-        raise UsageError(
-            f"{path} is no configuration of the prior's training: {'; '.join(reasons)}"
-        ) from error
+
+    data: PriorDataConfig
+    output: Path
+    loop: LoopConfig
+    network: PriorConfig = field(default_factory=PriorConfig)
+    losses: PriorLossWeights = field(default_factory=PriorLossWeights)
+    initial_weights: Path | None = None
+    has_coefficients: bool = False
+    weights_id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.has_coefficients and self.initial_weights is None:
+            raise UsageError("has_coefficients needs initial_weights: train landmarks and parsing first")
+        if self.data.synthetic is None and self.data.synthetic_per_step > 0:
+            raise UsageError("data.synthetic_per_step needs data.synthetic: name the folder, or set it to 0")

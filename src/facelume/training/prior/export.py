@@ -1,54 +1,74 @@
-"""Write a trained prior network into a folder of weights, with its record."""
+"""Write a trained prior network into a folder of weights, with its record; read one back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
+from facelume.data.provenance import MODEL_FITS, OPEN_MODEL_FACES, DataSource, photo_sources, weights_source
+from facelume.face_model import FaceModel
 from facelume.networks.prior import PriorNetwork
-from facelume.weights import WeightRecord, save_weights
+from facelume.pipeline.reconstructor import build_prior
+from facelume.training.export import WEIGHTS_FOLDER, Release, register
+from facelume.training.loop import Trained
+from facelume.training.prior.config import PriorTrainingConfig
+from facelume.weights import WeightRecord, build_and_load, find_record
 
-_TRAINING_DATA = (
-    "photos of CelebAMask-HQ, UTKFace, SCUT-FBP5500, AAF (non-commercial research) and the Face Research "
-    "Lab London Set (CC BY 4.0), with MediaPipe face-mesh landmarks; CelebAMask-HQ parsing masks"
-)
-_WITH_COEFFICIENTS = "; fits of the open face model (CC0) to them"
-_WITH_SYNTHETIC = "; synthetic faces of the open face model"
-_LICENCE = "non-commercial research, as the training photos"
+_INPUT = "canonical crop, (b, 3, 224, 224), sRGB in [0, 1]; resized inside to input_px"
+
+
+def sources_of(config: PriorTrainingConfig) -> tuple[DataSource, ...]:
+    """Everything that a run learns from, the data of the weights that it starts from included."""
+    sources = photo_sources(config.data.photos, config.data.photo_sets)
+    if config.has_coefficients:
+        sources.append(MODEL_FITS)
+        if config.data.synthetic is not None and config.data.synthetic_per_step > 0:
+            sources.append(OPEN_MODEL_FACES)
+    if config.initial_weights is not None:
+        sources.append(weights_source(find_record("prior", config.initial_weights)[0]))
+    return tuple(sources)
 
 
 def export_weights(
-    network: PriorNetwork,
-    weights_id: str,
-    metrics: Mapping[str, float],
-    *,
-    face_model_sha256: str | None,
-    has_synthetic: bool = False,
-    folder: Path | None = None,
+    trained: Trained, config: PriorTrainingConfig, model: FaceModel, folder: Path | None = None
 ) -> WeightRecord:
     """Save a prior network as the default of its kind.
 
     Args:
-        network: The averaged network of a training.
-        weights_id: For instance ``prior-small-1``.
-        metrics: Measured on the validation split.
-        face_model_sha256: The face model whose coefficients it knows; None when they are untrained.
-        has_synthetic: It learned from synthetic faces as well.
-        folder: Folder of weights; by default the package's own.
+        trained: What the training left.
+        config: Its run file.
+        model: The face model whose coefficients it knows, if it was trained on any.
+        folder: Folder of weights; by default ``weights`` in the run's output.
     """
-    config = asdict(network.config)
-    config["stage_widths"] = list(network.config.stage_widths)
-    data = _TRAINING_DATA + (_WITH_COEFFICIENTS if face_model_sha256 else "")
-    record = WeightRecord(
-        id=weights_id,
+    network = cast(PriorNetwork, trained.network)
+    release = Release(
+        weights_id=config.weights_id or f"prior-{config.output.name}",
         kind="prior",
-        architecture="facelume.networks.prior.PriorNetwork",
-        config=config,
-        input="crop of the contract, (b, 3, 224, 224), sRGB in [0, 1]; resized inside to input_px",
-        training_data=data + (_WITH_SYNTHETIC if has_synthetic else ""),
-        licence=_LICENCE,
-        metrics={name: round(value, 5) for name, value in metrics.items()},
-        face_model_sha256=face_model_sha256,
+        input=_INPUT,
+        sources=sources_of(config),
+        model=model if config.has_coefficients else None,
     )
-    return save_weights(network.state_dict(), record, folder=folder)
+    place = folder or config.output / WEIGHTS_FOLDER
+    return register(network, network.config, release, trained.metrics, trained.history, place)
+
+
+def load_prior(
+    weights: str, model: FaceModel, folder: Path | None = None
+) -> tuple[PriorNetwork, WeightRecord]:
+    """Read a prior network that knows a face model.
+
+    Args:
+        weights: Id, or ``prior`` for the default one.
+        model: The face model in use.
+        folder: Folder of weights that comes before the package's.
+
+    Raises:
+        AssetError: There is none, or it belongs to another face model.
+    """
+    return build_and_load(
+        weights,
+        build_prior,
+        face_model_sha256=model.asset_sha256,
+        atlas_id=model.atlas_id,
+        folder=folder,
+    )

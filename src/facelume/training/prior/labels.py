@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, cam_from_model
 from facelume.data.crops import CROP_PX, CropCache
-from facelume.errors import UsageError
+from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.face_model import FaceModel
 from facelume.fitting import (
     FitConfig,
@@ -29,6 +29,7 @@ from facelume.raster import geometry_buffers, sample_map
 from facelume.reflectance import linear_from_srgb
 from facelume.training.prior.losses import AlbedoProbe
 
+LABELS_NAME = "labels.npz"
 _BATCH = 32
 _PIXELS_PER_PHOTO = 500
 _SIDE_PX = 112
@@ -55,23 +56,32 @@ class PriorLabels:
     albedo: Float[np.ndarray, "n A"]
     light: Float[np.ndarray, "n 9 3"]
 
-
-def save_labels(labels: PriorLabels, path: Path, face_model_sha256: str) -> None:
-    """Write labels and the face model they belong to."""
-    arrays = {f.name: getattr(labels, f.name) for f in fields(PriorLabels)}
-    np.savez(path, face_model_sha256=np.array(face_model_sha256), **arrays)
+    def save(self, path: Path, fingerprint: Fingerprint) -> None:
+        """Write labels and what they were made from, whole or not at all."""
+        save_stamped(path, {f.name: getattr(self, f.name) for f in fields(self)}, fingerprint)
 
 
-def load_labels(path: Path, face_model_sha256: str) -> PriorLabels:
+def label_fingerprint(
+    model: FaceModel, cache: CropCache, *, network_sha256: str, appearance_stride: int
+) -> Fingerprint:
+    """What labels depend on: face model, crops, the network that masks them, which ones get colours."""
+    return {
+        "face_model": model.asset_sha256,
+        "crops": cache.fingerprint,
+        "network": network_sha256,
+        "appearance_stride": appearance_stride,
+        "fit": asdict(LABEL_FIT),
+    }
+
+
+def load_labels(path: Path, fingerprint: Fingerprint) -> PriorLabels:
     """Read labels.
 
     Raises:
-        UsageError: They were made with another face model.
+        UsageError: They were made from something else, or the file is damaged.
     """
-    with np.load(path, allow_pickle=False) as archive:
-        if str(archive["face_model_sha256"]) != face_model_sha256:
-            raise UsageError(f"{path} was made with another face model: delete it, it will be made again")
-        return PriorLabels(**{f.name: archive[f.name] for f in fields(PriorLabels)})
+    names = [f.name for f in fields(PriorLabels)]
+    return PriorLabels(**load_stamped(path, names, fingerprint, "labels"))
 
 
 def albedo_probe(model: FaceModel, size: int = 32) -> AlbedoProbe:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from facelume.data.augment import AugmentConfig, CropBatch, crop_batch, random_placement
-from facelume.data.crops import CropCache
+from facelume.data.crops import CROP_PX, CropCache
 from facelume.face_model import FaceModel
 from facelume.fitting import FitStart, fit_landmarks, landmark_basis, project_landmarks
 from facelume.networks.prior import PriorOutput
@@ -49,18 +49,47 @@ class PriorValidation:
         if model is not None:
             self.basis, self.probe = landmark_basis(model), albedo_probe(model)
 
-    def measure(self, network: nn.Module) -> dict[str, float]:
-        """Mean errors over the validation split; what no photo of it can measure is left out."""
-        with torch.no_grad():
-            metrics = self._placed(network, _FIRST_PASS, "first_pass")
-            return metrics | self._placed(network, _SECOND_PASS, "second_pass")
+    def measure(self, network: nn.Module, device: torch.device | str = "cpu") -> dict[str, float]:
+        """Mean errors over the validation split; what no photo of it can measure is left out.
 
-    def _placed(self, network: nn.Module, augment: AugmentConfig, name: str) -> dict[str, float]:
+        Args:
+            network: The network.
+            device: Where it is; errors are computed on the CPU.
+        """
+        with torch.no_grad():
+            metrics = self._placed(network, device, _FIRST_PASS, "first_pass")
+            return metrics | self._placed(network, device, _SECOND_PASS, "second_pass")
+
+    def draw(
+        self, network: nn.Module, device: torch.device | str = "cpu", num_faces: int = 8
+    ) -> UInt8[np.ndarray, "_ _ 3"]:
+        """Validation crops in two rows: true (green) and found (red) landmarks, and the parsing mask."""
+        if not len(self.rows):
+            return np.zeros((1, 1, 3), np.uint8)
+        _, batch = next(self._batches(_SECOND_PASS))
+        crops = batch.image_srgb[:num_faces]
+        output = self._answers(network, crops, device)
+        side = crops.shape[-1]
+        marked = crops.clone()
+        for points, colour in ((batch.landmarks_px[:num_faces], (0, 1, 0)), (output.landmarks_px, (1, 0, 0))):
+            places = (points * side / CROP_PX).long().clamp(0, side - 1)
+            for face, place in enumerate(places):
+                marked[face, :, place[:, 1], place[:, 0]] = torch.tensor(colour).float()[:, None]
+        parsing = torch.nn.functional.interpolate(torch.sigmoid(output.parsing_logits), size=(side, side))
+        rows = torch.cat([torch.cat(list(marked), dim=2), torch.cat(list(crops * parsing), dim=2)], dim=1)
+        return (rows.movedim(0, -1).clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+    @staticmethod
+    def _answers(network: nn.Module, images: Tensor, device: torch.device | str) -> PriorOutput:
+        output = network(images.to(device).contiguous(memory_format=torch.channels_last))
+        return PriorOutput(*(value.cpu() for value in output))
+
+    def _placed(
+        self, network: nn.Module, device: torch.device | str, augment: AugmentConfig, name: str
+    ) -> dict[str, float]:
         errors: dict[str, list[Tensor]] = {}
         for rows, batch in self._batches(augment):
-            images = batch.image_srgb.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(images.device.type, torch.bfloat16):
-                output = network(images)
+            output = self._answers(network, batch.image_srgb, device)
             found = {"nme": normalised_mean_error(output.landmarks_px, batch.landmarks_px)}
             found["closed_lips_px"] = _closed_lips(output.landmarks_px, batch.landmarks_px)
             has_mask = torch.from_numpy(self.cache.has_mask[rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int8, UInt8
 from torch import Tensor
 
-from facelume.errors import UsageError
+from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.refinement.refine import RefinerInput
 from facelume.reflectance import linear_from_srgb
 
@@ -54,19 +54,28 @@ class PreparedFaces:
     def __len__(self) -> int:
         return len(self.has_truth)
 
-    def save(self, path: Path) -> None:
-        """Write an uncompressed ``.npz``, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-        partial.replace(path)
+    def save(self, path: Path, fingerprint: Fingerprint) -> None:
+        """Write an uncompressed ``.npz``, whole or not at all.
+
+        Args:
+            path: The file.
+            fingerprint: What the faces were made from.
+        """
+        save_stamped(path, {f.name: getattr(self, f.name) for f in fields(self)}, fingerprint)
 
     @staticmethod
-    def load(path: Path) -> PreparedFaces:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as archive:
-            return PreparedFaces(**{f.name: archive[f.name] for f in fields(PreparedFaces)})
+    def load(path: Path, fingerprint: Fingerprint) -> PreparedFaces:
+        """Read what :meth:`save` wrote.
+
+        Args:
+            path: The file.
+            fingerprint: What the faces would be made from now.
+
+        Raises:
+            UsageError: They were made from something else, or the file is damaged.
+        """
+        names = [f.name for f in fields(PreparedFaces)]
+        return PreparedFaces(**load_stamped(path, names, fingerprint, "prepared faces"))
 
 
 @dataclass(frozen=True)
@@ -94,34 +103,23 @@ class RefinerBatch:
     pose: Float[Tensor, "b 6"]
 
 
-def load_shards(folder: Path, known: dict[str, PreparedFaces] | None = None) -> dict[str, PreparedFaces]:
-    """Read every prepared shard of a folder that is not known yet, by file name.
-
-    Raises:
-        UsageError: There is none at all.
-    """
-    shards = dict(known or {})
-    for path in sorted(folder.glob("*.npz")):
-        if path.name not in shards:
-            shards[path.name] = PreparedFaces.load(path)
-    if not shards:
-        raise UsageError(
-            f"no prepared faces in {folder}: name photos or synthetic faces in the run file's data"
-        )
-    return shards
-
-
 def to_batch(
-    items: Sequence[tuple[PreparedFaces, int]], augment: np.random.Generator | None = None
+    items: Sequence[tuple[PreparedFaces, int]],
+    augment: np.random.Generator | None = None,
+    *,
+    device: torch.device | str = "cpu",
 ) -> RefinerBatch:
     """Decode faces to float maps, with a random gain per colour and a random mirror if ``augment`` is given.
 
-    Only the maps are augmented; a mirrored face cannot be compared with its crop, so pass ``None`` where the
-    image is needed.
+    Args:
+        items: Shard and row of each face.
+        augment: Source of gains and mirrors. Only the maps are augmented; a mirrored face cannot be compared
+            with its crop, so pass ``None`` where the image is needed.
+        device: Where the batch is decoded.
     """
 
     def stacked(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(shard, name)[row] for shard, row in items]))
+        return torch.from_numpy(np.stack([getattr(shard, name)[row] for shard, row in items])).to(device)
 
     texture = linear_from_srgb(stacked("texture").float() / 255.0)
     prior = linear_from_srgb(stacked("prior").float() / 255.0)
@@ -132,19 +130,19 @@ def to_batch(
     if augment is not None:
         overall = augment.normal(0, 0.2, size=(len(items), 1))
         tint = augment.normal(0, 0.05, size=(len(items), 3))
-        gain = torch.from_numpy(np.exp(overall + tint).astype(np.float32))
+        gain = torch.from_numpy(np.exp(overall + tint).astype(np.float32)).to(device)
         texture = (texture * gain[:, :, None, None]).clamp(0.0, 1.0)
         light = light * gain[:, None]
-        mirror = torch.from_numpy(augment.random(len(items)) < 0.5)
+        mirror = torch.from_numpy(augment.random(len(items)) < 0.5).to(device)
         texture, prior, truth, visibility = (
             _mirrored(x, mirror) for x in (texture, prior, truth, visibility)
         )
         flip_x = normals.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         normals = torch.where(mirror[:, None, None, None], normals.flip(-1) * flip_x, normals)
-        odd = torch.ones(9)
+        odd = torch.ones(9, device=light.device)
         odd[list(_ODD_IN_X)] = -1.0
         light = torch.where(mirror[:, None, None], light * odd[:, None], light)
-    has_truth = torch.tensor([float(shard.has_truth[row]) for shard, row in items])
+    has_truth = torch.tensor([float(shard.has_truth[row]) for shard, row in items], device=device)
     return RefinerBatch(
         maps=RefinerInput(texture, visibility, normals, prior, light),
         truth=truth,
@@ -161,25 +159,29 @@ def _mirrored(maps: Tensor, mirror: Tensor) -> Tensor:
     return torch.where(mirror.reshape(-1, *[1] * (maps.ndim - 1)), maps.flip(-1), maps)
 
 
-def batches(
-    shards: Sequence[PreparedFaces], batch_size: int, rng: np.random.Generator, synthetic_share: float | None
-) -> Iterator[list[tuple[PreparedFaces, int]]]:
-    """Yield random batches for ever.
+class FaceDraw:
+    """Draws random faces from shards, with replacement.
 
     Args:
         shards: Where to draw from.
-        batch_size: Faces per batch.
-        rng: Source of the order.
         synthetic_share: Share of faces with truth in each batch; as they come where ``None``.
     """
-    everything = [(shard, row) for shard in shards for row in range(len(shard))]
-    synthetic = [item for item in everything if item[0].has_truth[item[1]]]
-    real = [item for item in everything if not item[0].has_truth[item[1]]]
-    if synthetic_share is None or not synthetic or not real:
-        while True:
-            yield [everything[i] for i in rng.integers(len(everything), size=batch_size)]
-    while True:
-        num_synthetic = int(rng.binomial(batch_size, synthetic_share))
-        chosen = [synthetic[i] for i in rng.integers(len(synthetic), size=num_synthetic)]
-        chosen += [real[i] for i in rng.integers(len(real), size=batch_size - num_synthetic)]
-        yield chosen
+
+    def __init__(self, shards: Sequence[PreparedFaces], synthetic_share: float | None) -> None:
+        everything = [(shard, row) for shard in shards for row in range(len(shard))]
+        self._everything = everything
+        self._synthetic = [item for item in everything if item[0].has_truth[item[1]]]
+        self._real = [item for item in everything if not item[0].has_truth[item[1]]]
+        is_mixed = bool(self._synthetic and self._real)
+        self._share = synthetic_share if is_mixed else None
+
+    def __len__(self) -> int:
+        return len(self._everything)
+
+    def draw(self, number: int, rng: np.random.Generator) -> list[tuple[PreparedFaces, int]]:
+        """One batch: shard and row of each face."""
+        if self._share is None:
+            return [self._everything[i] for i in rng.integers(len(self._everything), size=number)]
+        num_synthetic = int(rng.binomial(number, self._share))
+        chosen = [self._synthetic[i] for i in rng.integers(len(self._synthetic), size=num_synthetic)]
+        return chosen + [self._real[i] for i in rng.integers(len(self._real), size=number - num_synthetic)]

@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
+from facelume.data.provenance import (
+    ENVIRONMENT_MAPS,
+    OPEN_MODEL_FACES,
+    RECOGNITION,
+    DataSource,
+    photo_sources,
+    weights_source,
+)
 from facelume.face_model import FaceModel
 from facelume.networks.refiner import Refiner
-from facelume.weights import WeightRecord, save_weights
+from facelume.training.export import WEIGHTS_FOLDER, Release, register
+from facelume.training.loop import Trained
+from facelume.training.refiner.config import RefinerTrainingConfig
+from facelume.weights import WeightRecord, find_record
 
 _INPUT = (
     "maps of the atlas (facelume.refinement.refine.RefinerInput): unwrapped photo, visibility, normals, "
     "prior albedo, coarse light; assembled by facelume.refinement.refine.network_input"
 )
-_SYNTHETIC = (
-    "synthetic faces of the open face model (CC0 and CC BY 4.0) under Poly Haven environment maps (CC0)"
-)
-_PHOTOS = (
-    "; photos of CelebAMask-HQ (non-commercial research) and the Face Research Lab London Set (CC BY 4.0)"
-)
+
+
+def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
+    """Everything that a run learns from: faces, their light, and the networks that taught or started it."""
+    data = config.data
+    sources: list[DataSource] = []
+    if data.num_synthetic > 0:
+        sources += [OPEN_MODEL_FACES] + ([ENVIRONMENT_MAPS] if data.environment_maps is not None else [])
+    if data.photos is not None:
+        sources += photo_sources(data.photos, data.photo_sets)
+    if data.prior_weights is not None:
+        sources.append(weights_source(find_record(data.prior_weights)[0]))
+    if config.losses.cross_perceptual > 0:
+        sources.append(RECOGNITION)
+    return tuple(sources)
 
 
 def export_weights(
-    refiner: Refiner,
-    weights_id: str,
-    metrics: Mapping[str, float],
-    model: FaceModel,
-    *,
-    has_photos: bool,
-    folder: Path | None = None,
+    trained: Trained, config: RefinerTrainingConfig, model: FaceModel, folder: Path | None = None
 ) -> WeightRecord:
     """Save a refiner as the default of its kind.
 
     Args:
-        refiner: The averaged network of a training.
-        weights_id: For instance ``refiner-1``.
-        metrics: Measured on the validation split.
+        trained: What the training left.
+        config: Its run file.
         model: The face model whose atlas and prior albedo it learned on.
-        has_photos: It learned from the research-only photos as well as from synthetic faces.
-        folder: Folder of weights; by default the package's own.
+        folder: Folder of weights; by default ``weights`` in the run's output.
     """
-    record = WeightRecord(
-        id=weights_id,
+    network = cast(Refiner, trained.network)
+    release = Release(
+        weights_id=config.weights_id or f"refiner-{config.output.name}",
         kind="refiner",
-        architecture="facelume.networks.refiner.Refiner",
-        config=asdict(refiner.config),
         input=_INPUT,
-        training_data=_SYNTHETIC + (_PHOTOS if has_photos else ""),
-        licence="non-commercial research, as the training photos" if has_photos else "Apache-2.0",
-        metrics={name: round(value, 5) for name, value in metrics.items()},
-        face_model_sha256=model.asset_sha256,
-        atlas_id=model.atlas_id,
+        sources=sources_of(config),
+        model=model,
+        has_atlas=True,
     )
-    return save_weights(refiner.state_dict(), record, folder=folder)
+    place = folder or config.output / WEIGHTS_FOLDER
+    return register(network, network.config, release, trained.metrics, trained.history, place)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import cattrs
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -16,22 +12,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, sample_crop
-from facelume.data.photos import PhotoRecord, load_photo_records, read_parsing_mask
-from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
-from facelume.data.synthetic.scene import SyntheticConfig
-from facelume.data.synthetic.skin_detail import procedural_detail
+from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
 from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
 from facelume.fitting.landmarks import LandmarkBasis, fit_landmarks, landmark_basis
-from facelume.networks.prior import PriorConfig, PriorNetwork
+from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers
 from facelume.reflectance import linear_from_srgb, srgb_from_linear
 from facelume.training.refiner.batches import PreparedFaces
-from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
 from facelume.uv import TexelMap, pose_texels, texel_map, unwrap_crop
-from facelume.weights import build_and_load
 
-_NETWORK_START_SHARE = 0.6
+PREPARATION_VERSION = 1
+"""Part of every shard's fingerprint: counted up when the same photo would give other maps."""
 
 
 @dataclass(frozen=True)
@@ -161,75 +153,8 @@ def crop_of_photo(record: PhotoRecord) -> tuple[np.ndarray, np.ndarray | None, n
     return crop, parsing, transform.to_crop(record.landmarks_px[:, :2].astype(np.float64)).astype(np.float32)
 
 
-def prepare_all(config: RefinerTrainingConfig, model: FaceModel, batch_size: int = 40) -> None:
-    """Draw and prepare every face that a run needs and that its folders do not hold yet."""
-    data = config.data
-    tools = preparation_tools(model, config.network.map_size)
-    prior = None if data.prior_weights is None else _load_prior(data.prior_weights, model)
-    maps: list[np.ndarray] = []
-    held_out: list[np.ndarray] = []
-    if data.environment_maps is not None:
-        maps = list(load_environment_maps(data.environment_maps).values())
-        held_out = list(load_environment_maps(data.environment_maps, held_out=True).values())
-    for folder, lights, count, seed in (
-        (data.train_folder, maps, data.num_synthetic, 0),
-        (data.validation_folder, held_out, data.num_synthetic_validation, 1),
-    ):
-        faces = None
-        for number in range(math.ceil(count / batch_size)):
-            path = folder / f"synthetic_{number:05d}.npz"
-            if path.exists():
-                continue
-            if faces is None:
-                faces = SyntheticFaces(
-                    model, lights, SyntheticConfig(pigment_fraction=0.5), procedural_detail
-                )
-            rng = np.random.default_rng([seed, number])
-            drawn = stack([faces.draw(rng) for _ in range(min(batch_size, count - number * batch_size))])
-            crops = crops_from_synthetic(drawn, rng)
-            if prior is not None and rng.random() < _NETWORK_START_SHARE:
-                crops = replace(crops, start=network_start(prior, crops.image_srgb))
-            prepare(crops, tools).save(path)
-    if data.photos is not None:
-        _prepare_photos(data, tools, prior, batch_size)
-
-
-def _load_prior(weights: str, model: FaceModel) -> PriorNetwork:
-    def build(config: Mapping[str, Any]) -> PriorNetwork:
-        return PriorNetwork(cattrs.Converter(forbid_extra_keys=True).structure(dict(config), PriorConfig))
-
-    network, _ = build_and_load(weights, build, face_model_sha256=model.asset_sha256, atlas_id=model.atlas_id)
-    return network.eval()
-
-
 def network_start(prior: PriorNetwork, image_srgb: Float[Tensor, "b 3 224 224"]) -> Appearance:
     """What the prior network says about albedo and light of crops."""
     with torch.no_grad():
         output = prior(image_srgb)
     return Appearance(output.albedo, output.sh_radiance)
-
-
-def _prepare_photos(
-    data: RefinerDataConfig, tools: PreparationTools, prior: PriorNetwork | None, batch_size: int
-) -> None:
-    assert data.photos is not None
-    records = load_photo_records(data.photos, data.photo_sets)
-    usable = [r for r in records if r.mask_path is not None or r.photo_set in data.clear_sets]
-    for folder, is_held_out in ((data.train_folder, False), (data.validation_folder, True)):
-        chosen = [r for r in usable if r.is_validation == is_held_out]
-        for number in range(math.ceil(len(chosen) / batch_size)):
-            path = folder / f"photos_{number:05d}.npz"
-            if path.exists():
-                continue
-            part = [crop_of_photo(r) for r in chosen[number * batch_size : (number + 1) * batch_size]]
-            bare = np.ones((224, 224), dtype=np.float32)
-            parsing = np.stack([bare if mask is None else mask for _, mask, _ in part])
-            images = torch.from_numpy(np.stack([crop for crop, _, _ in part])).movedim(-1, 1)
-            crops = LabelledCrops(
-                image_srgb=images,
-                parsing=torch.from_numpy(parsing),
-                landmarks_px=torch.from_numpy(np.stack([points for _, _, points in part])),
-                start=None if prior is None else network_start(prior, images),
-                truth_srgb=None,
-            )
-            prepare(crops, tools).save(path)

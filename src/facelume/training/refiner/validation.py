@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
-from facelume.networks.refiner import Refiner
 from facelume.refinement.refine import refine
+from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.batches import PreparedFaces, to_batch
 from facelume.training.refiner.losses import render_in_atlas
+from facelume.uv import resize_map
 
 
 def measure(
-    refiner: Refiner, shards: Sequence[PreparedFaces], uv_mask: Float[Tensor, "1 1 s s"], batch_size: int = 8
+    refiner: nn.Module,
+    shards: Sequence[PreparedFaces],
+    uv_mask: Float[Tensor, "1 1 s s"],
+    batch_size: int = 8,
 ) -> dict[str, float]:
     """Fidelity of the renderings and scale-free albedo error of synthetic faces, over seen texels of M_uv.
+
+    Args:
+        refiner: The network, on the device of ``uv_mask``, without gradients.
+        shards: Faces to measure on.
+        uv_mask: M_uv at the network's size.
+        batch_size: Faces at a time.
 
     Returns:
         ``od_psnr_db`` and ``oc_psnr_db`` (mean over faces, photos and synthetic ones apart: prefixes
@@ -27,9 +38,8 @@ def measure(
     rows: dict[str, list[float]] = {}
     items = [(shard, row) for shard in shards for row in range(len(shard))]
     for start in range(0, len(items), batch_size):
-        batch = to_batch(items[start : start + batch_size])
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            output = refine(refiner, batch.maps)
+        batch = to_batch(items[start : start + batch_size], device=uv_mask.device)
+        output = refine(refiner, batch.maps)
         renderings = render_in_atlas(batch, output, uv_mask)
         whole = uv_mask.expand(len(batch.has_truth), -1, -1, -1)
         values = {
@@ -47,6 +57,40 @@ def measure(
             for name, per_face in (values | (truth_values if has_truth else {})).items():
                 rows.setdefault(f"{prefix}/{name}", []).append(float(per_face[index]))
     return {name: sum(found) / len(found) for name, found in rows.items()}
+
+
+def draw_faces(
+    refiner: nn.Module,
+    shards: Sequence[PreparedFaces],
+    uv_mask: Float[Tensor, "1 1 s s"],
+    num_faces: int = 8,
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Evenly spread faces, one row each: photo, detailed and coarse rendering, albedo, truth (or prior).
+
+    Args:
+        refiner: The network, on the device of ``uv_mask``, without gradients.
+        shards: Faces to choose from.
+        uv_mask: M_uv at the network's size.
+        num_faces: Rows.
+    """
+    items = [(shard, row) for shard in shards for row in range(len(shard))]
+    if not items:
+        return np.zeros((1, 1, 3), np.uint8)
+    chosen = np.unique(np.linspace(0, len(items) - 1, num_faces).round().astype(int))
+    batch = to_batch([items[index] for index in chosen], device=uv_mask.device)
+    output = refine(refiner, batch.maps)
+    renderings = render_in_atlas(batch, output, uv_mask)
+    known = torch.where(batch.has_truth[:, None, None, None] > 0, batch.truth, batch.maps.prior_albedo)
+    columns = [
+        renderings.target * (renderings.mask > 0),
+        renderings.detail,
+        renderings.coarse,
+        srgb_from_linear(output.albedo),
+        srgb_from_linear(known),
+    ]
+    rows = torch.cat([resize_map(column, renderings.target.shape[-1]) for column in columns], dim=-1)
+    sheet = torch.cat(list(rows), dim=1).movedim(0, -1)
+    return (sheet.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy(force=True)
 
 
 def _psnr(
