@@ -20,7 +20,7 @@ from facelume.training.locator.backgrounds import faceless_windows, load_environ
 from facelume.training.locator.losses import encode_faces, locator_loss, stack_targets
 from facelume.training.locator.scenes import SceneComposer, SceneFace, load_scene_photo
 from facelume.training.locator.train import LocatorTrainingConfig, load_training_config, train
-from facelume.training.locator.validation import box_overlap, calibrate
+from facelume.training.locator.validation import calibrate
 
 CONFIGS = Path(facelume.training.__file__).parent / "configs"
 RED_EYE, BLUE_EYE = (255, 0, 0), (0, 0, 255)
@@ -222,11 +222,6 @@ def test_calibration_recovers_a_known_slope_and_offset():
     config = calibrate(LocatorConfig(), logits, is_face)
     assert config.score_slope == pytest.approx(3.0, rel=0.06)
     assert config.score_offset == pytest.approx(-1.5, rel=0.1)
-
-
-def test_overlap_of_boxes():
-    assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((1.0, 0, 3, 2))) == pytest.approx(1 / 3)
-    assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((5.0, 5, 6, 6))) == 0.0
 
 
 def test_the_run_file_of_the_package_is_valid():

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, UInt8
 
 from facelume.data.photos import load_photo_records
 from facelume.detection import NetworkLocator
+from facelume.geometry import box_iou
 from facelume.networks.locator import LocatorConfig, LocatorNetwork
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures
 from facelume.training.locator.scenes import Scene, SceneComposer
 from facelume.training.locator.train import LocatorTrainingConfig, load_sources, read_pictures, train
 from facelume.training.locator.validation import (
     LocatorReport,
-    box_overlap,
     calibrate,
     count_inventions,
     measure_locator,
@@ -86,7 +86,7 @@ def label_detections(
     for scene in scenes:
         found = locator.search(scene.picture, min_logit=min_logit)
         for box, logit in zip(found.boxes_px, found.logits, strict=True):
-            overlaps = [box_overlap(box, face.box_px) for face in scene.faces]
+            overlaps = [float(box_iou(box, face.box_px)) for face in scene.faces]
             best = int(np.argmax(overlaps)) if overlaps else -1
             if best < 0 or overlaps[best] < 0.2:
                 logits.append(logit)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
 from facelume.face_model import FaceModel, load_open_face_model
+from facelume.geometry.face_mesh import FIVE_POINTS_WITH_IRISES
 from facelume.losses import refinement
 from facelume.networks.discriminator import PatchDiscriminator
 from facelume.networks.recognition import MobileFaceNet, align_faces, load_mobilefacenet
@@ -33,8 +34,6 @@ from facelume.training.refiner.validation import measure
 from facelume.uv import resize_map
 
 _log = logging.getLogger(__name__)
-# Eye centres (irises), nose tip and mouth corners among the 478 landmarks, picture order.
-_FIVE_POINTS = (468, 473, 1, 61, 291)
 _CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -262,7 +261,7 @@ def _cross_perceptual(
     recognition: MobileFaceNet,
 ) -> Float[Tensor, ""]:
     """Albedo, mesh, pose and mask of each face under the light of the next face of the batch."""
-    points = model.landmarks(batch.identity, batch.expression)[:, list(_FIVE_POINTS)]
+    points = model.landmarks(batch.identity, batch.expression)[:, list(FIVE_POINTS_WITH_IRISES)]
     points_px = CROP_CAMERA.project(transform_points(cam_from_pose(batch.pose), points))
     crossed = srgb_from_linear(render(buffers, output.albedo, output.light.roll(1, dims=0)))
     return refinement.cross_perceptual(
