@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, sample_crop
+from facelume.camera import CROP_CAMERA, CROP_SIZE_PX, cam_from_model, crop_from_landmarks, sample_crop
 from facelume.data.photos import PhotoRecord, load_photo_records, read_parsing_mask
 from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
 from facelume.data.synthetic.scene import SyntheticConfig
@@ -222,7 +222,7 @@ def _prepare_photos(
             if path.exists():
                 continue
             part = [crop_of_photo(r) for r in chosen[number * batch_size : (number + 1) * batch_size]]
-            bare = np.ones((224, 224), dtype=np.float32)
+            bare = np.ones((CROP_SIZE_PX, CROP_SIZE_PX), dtype=np.float32)
             parsing = np.stack([bare if mask is None else mask for _, mask, _ in part])
             images = torch.from_numpy(np.stack([crop for crop, _, _ in part])).movedim(-1, 1)
             crops = LabelledCrops(
