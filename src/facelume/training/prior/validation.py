@@ -9,28 +9,21 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from facelume.camera import CROP_SIZE_PX
 from facelume.data.augment import AugmentConfig, CropBatch, crop_batch, random_placement
-from facelume.data.crops import CROP_PX, CropCache
+from facelume.data.crops import CropCache
 from facelume.face_model import FaceModel
 from facelume.fitting import FitStart, fit_landmarks, landmark_basis, project_landmarks
+from facelume.geometry.face_mesh import NUM_LIP_PAIRS
+from facelume.metrics import normalised_mean_error
 from facelume.networks.prior import PriorOutput
 from facelume.training.prior.labels import PriorLabels, albedo_probe
-from facelume.training.prior.losses import NUM_LIP_PAIRS, apertures
+from facelume.training.prior.losses import apertures
 
 _BATCH = 64
 _SECOND_PASS = AugmentConfig(mild_fraction=1.0)
 _FIRST_PASS = AugmentConfig()
-_NUM_SURFACE_LANDMARKS = 468
 _CLOSED_LIPS_PX = 1.5
-
-
-def normalised_mean_error(
-    found_px: Float[Tensor, "b 478 2"], true_px: Float[Tensor, "b 478 2"]
-) -> Float[Tensor, " b"]:
-    """Mean over points 0-467 of the distance, divided by ``sqrt(width * height)`` of the true points' box."""
-    true = true_px[:, :_NUM_SURFACE_LANDMARKS]
-    extent = true.amax(dim=1) - true.amin(dim=1)
-    return (found_px[:, :_NUM_SURFACE_LANDMARKS] - true).norm(dim=-1).mean(dim=1) / extent.prod(dim=-1).sqrt()
 
 
 class PriorValidation:
@@ -72,7 +65,7 @@ class PriorValidation:
         side = crops.shape[-1]
         marked = crops.clone()
         for points, colour in ((batch.landmarks_px[:num_faces], (0, 1, 0)), (output.landmarks_px, (1, 0, 0))):
-            places = (points * side / CROP_PX).long().clamp(0, side - 1)
+            places = (points * side / CROP_SIZE_PX).long().clamp(0, side - 1)
             for face, place in enumerate(places):
                 marked[face, :, place[:, 1], place[:, 0]] = torch.tensor(colour).float()[:, None]
         parsing = torch.nn.functional.interpolate(torch.sigmoid(output.parsing_logits), size=(side, side))
