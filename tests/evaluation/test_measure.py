@@ -1,15 +1,9 @@
 """Figures of a result folder."""
 
 import numpy as np
-import pytest
 
-from facelume.evaluation.measure import box_overlap, truth_in_crop
+from facelume.evaluation.measure import truth_in_crop
 from facelume.evaluation.references import AlbedoTruth
-
-
-def test_box_overlap_by_hand() -> None:
-    assert box_overlap((0.0, 0.0, 2.0, 2.0), (1.0, 0.0, 3.0, 2.0)) == pytest.approx(2 / 6)
-    assert box_overlap((0.0, 0.0, 1.0, 1.0), (2.0, 2.0, 3.0, 3.0)) == 0
 
 
 def test_truth_moves_with_the_crop() -> None:

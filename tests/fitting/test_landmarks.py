@@ -13,8 +13,9 @@ from facelume.fitting import (
     pose_from_landmarks,
     project_landmarks,
 )
-from facelume.fitting.landmarks import LOWER_POINTS, UPPER_POINTS, _linearise
+from facelume.fitting.landmarks import _linearise
 from facelume.geometry import rotation_from_rotvec
+from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, UPPER_APERTURE_POINTS
 
 WEAK_PRIOR = FitConfig(num_steps=12, identity_weight=1e-4, expression_weight=1e-4, expression_rest_weight=0.0)
 
@@ -147,10 +148,11 @@ def test_openings_of_mouth_and_eyes_are_kept_where_opposite_points_err_together(
     basis = ellipsoid_basis()
     truth = project(basis, random_faces(6, basis))
     noise = 3.0 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(7))
-    noise[:, list(LOWER_POINTS)] = noise[:, list(UPPER_POINTS)]
+    upper, lower = list(UPPER_APERTURE_POINTS), list(LOWER_APERTURE_POINTS)
+    noise[:, lower] = noise[:, upper]
     errors = []
     for aperture_sigma in (0.3, 100.0):
         fit = fit_landmarks(basis, truth + noise, config=FitConfig(aperture_sigma=aperture_sigma))
         off = fit.landmarks_px - truth
-        errors.append(float((off[:, list(LOWER_POINTS)] - off[:, list(UPPER_POINTS)]).norm(dim=-1).mean()))
+        errors.append(float((off[:, lower] - off[:, upper]).norm(dim=-1).mean()))
     assert errors[0] < 0.8 * errors[1]

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from facelume.metrics import (
     image_fidelity,
-    landmark_box,
     normalised_mean_error,
     scale_free_error,
     scale_free_gain,
@@ -42,10 +42,13 @@ def test_landmark_error_of_a_shift() -> None:
     reference = np.zeros((478, 2))
     reference[:468, 0] = np.linspace(10, 110, 468)
     reference[:468, 1] = np.linspace(5, 30, 468)
-    assert landmark_box(reference) == (10, 5, 110, 30)
     moved = reference + np.array([3.0, 4.0])
     moved[468:] += 1000  # irises do not count
     assert normalised_mean_error(moved, reference) == pytest.approx(5 / 50)
+    both = normalised_mean_error(
+        torch.tensor(np.stack([reference, moved])), torch.tensor(np.stack([reference] * 2))
+    )
+    torch.testing.assert_close(both, torch.tensor([0.0, 0.1]).double())
 
 
 def test_albedo_error_is_free_of_scale_and_counts_patterns() -> None:

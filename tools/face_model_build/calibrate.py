@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from face_model_build.identity import SymmetricPca, TargetSpace, align_to, symmetric_pca
 from face_model_build.landmarks import closest_on_triangles, detect
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 
 NUM_SCAN_PEOPLE, NUM_TEST_PEOPLE = 1500, 60
 SCAN_SHARE = 0.7
@@ -135,7 +136,7 @@ def register_scan_model(
     metres = metres - [0, metres[:face_end, 1].mean() + eye_height, 0]
     marks = detect([metres], triangles, np.zeros(len(triangles), np.uint8), mediapipe_python).points
     use = np.flatnonzero(np.isfinite(marks).all(1) & np.isfinite(marks_dm).all(1))
-    use = use[use < 468]
+    use = use[use < NUM_MESH_POINTS]
     size, rotation, shift = _similarity(marks[use], marks_dm[use])
     scan = size * metres @ rotation.T + shift
     triangles = triangles[(triangles < face_end).all(1)]

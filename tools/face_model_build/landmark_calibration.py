@@ -25,9 +25,10 @@ from facelume.data.split import is_validation
 from facelume.face_model.model import FaceModel
 from facelume.face_model.open_model import read_open_face_model
 from facelume.fitting import FitConfig, fit_landmarks, landmark_basis
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 from facelume.types import LandmarkEmbedding
 
-NUM_ROUNDS, NUM_SURFACE = 3, 468
+NUM_ROUNDS = 3
 SEARCH_RADIUS_M = 0.02
 HELD = FitConfig(num_steps=8, identity_weight=12.0, expression_weight=1e7, expression_rest_weight=1e7)
 
@@ -59,7 +60,7 @@ def mean_offset(model: FaceModel, landmarks_px: torch.Tensor) -> np.ndarray:
 def moved(model: FaceModel, offset: np.ndarray, mirror: np.ndarray) -> FaceModel:
     """The model with its landmarks moved, made symmetric, and put back on the part of the mesh they left."""
     offset = 0.5 * (offset + offset[mirror] * [-1, 1, 1])
-    offset[NUM_SURFACE:] = 0.0  # an iris point stays on the painted iris: gaze is an expression
+    offset[NUM_MESH_POINTS:] = 0.0  # an iris point stays on the painted iris: gaze is an expression
     vertices, topology = model.mean_shape.numpy(), model.topology
     faces, part = topology.faces.numpy(), topology.face_part.numpy()
     old = model.landmarks478

@@ -12,10 +12,11 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
+from facelume.geometry.face_mesh import NUM_LANDMARKS, NUM_MESH_POINTS
 
 SIZE_PX, PX_PER_M = 900, 2900.0
 VIEWS_DEG = ((0, 0), (-14, 0), (14, 0), (0, 10), (0, -10), (-24, 0), (24, 0))
-IRIS = range(468, 478)
+IRIS = range(NUM_MESH_POINTS, NUM_LANDMARKS)
 MIDLINE = (
     10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 164, 0, 11, 12, 13, 14, 15, 16, 17, 18, 200, 199,
     175, 152,
@@ -129,7 +130,7 @@ def detect(
         subprocess.run([str(python), str(script), str(source), str(out)], check=True, capture_output=True)
         with np.load(out) as archive:
             points_px, edges = archive["points"], archive["edges"]
-    found = np.full((len(rendered), 478, 3), np.nan)
+    found = np.full((len(rendered), NUM_LANDMARKS, 3), np.nan)
     for n, (_, surface, hit) in enumerate(rendered):
         if np.isnan(points_px[n]).any():
             continue
@@ -137,7 +138,7 @@ def detect(
         ok = hit[y, x]
         found[n, ok] = surface[y, x][ok]
     seen = ~np.isnan(found).all(0).any(1)
-    middle, spread = np.full((478, 3), np.nan), np.full(478, np.nan)
+    middle, spread = np.full((NUM_LANDMARKS, 3), np.nan), np.full(NUM_LANDMARKS, np.nan)
     middle[seen] = np.nanmedian(found[:, seen], 0)
     spread[seen] = np.sqrt(np.nanmean(((found[:, seen] - middle[seen]) ** 2).sum(2), 0))
     return Detection(middle, spread, edges)
@@ -146,7 +147,7 @@ def detect(
 def landmark_partners(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Left-right partner of each landmark: an assignment by reflected position and by agreement of mesh
     neighbours."""
-    count = 468
+    count = NUM_MESH_POINTS
     cost = np.linalg.norm(points[:count, None] * [-1, 1, 1] - points[None, :count], axis=2)
     cost = np.minimum(0.5 * (cost + cost.T), 0.02) / 0.004
     cost[list(MIDLINE)] += 1e3
@@ -177,7 +178,7 @@ def allowed_triangles(faces: np.ndarray, part: np.ndarray, jaw_motion: np.ndarra
     """
     lower = jaw_motion[faces].mean(1) > 0.45 * jaw_motion.max()
     lips = np.isin(part, (0, 3))
-    allowed = dict.fromkeys(range(468), part == 0)
+    allowed = dict.fromkeys(range(NUM_MESH_POINTS), part == 0)
     allowed |= dict.fromkeys(UPPER_INNER_LIP, lips & ~lower) | dict.fromkeys(LOWER_INNER_LIP, lips & lower)
     return allowed | dict.fromkeys(IRIS, np.isin(part, (1, 2)))
 

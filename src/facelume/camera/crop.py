@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from facelume.errors import UsageError
+from facelume.geometry.boxes import box_centre
+from facelume.geometry.face_mesh import NUM_LANDMARKS, NUM_MESH_POINTS, mesh_box
 from facelume.types import FaceDetection, lock_arrays
 
 CROP_SIZE_PX = 224
@@ -21,8 +23,6 @@ CROP_SIZE_PX = 224
 
 CROP_FACE_SIZE_PX = 150.0
 """Geometric mean of width and height of the box of mesh points 0-467 in a crop."""
-
-_NUM_SURFACE_LANDMARKS = 468
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +94,15 @@ def crop_from_landmarks(landmarks_px: Float[np.ndarray, "L 2"], roll_rad: float 
         UsageError: Another number of landmarks, a landmark that is not finite, or all on one line.
     """
     num_landmarks = landmarks_px.shape[0]
-    if num_landmarks not in (_NUM_SURFACE_LANDMARKS, 478):
-        raise UsageError(f"crop_from_landmarks needs 468 or 478 mesh landmarks, got {num_landmarks}")
+    if num_landmarks not in (NUM_MESH_POINTS, NUM_LANDMARKS):
+        raise UsageError(
+            f"crop_from_landmarks needs {NUM_MESH_POINTS} or {NUM_LANDMARKS} mesh landmarks, "
+            f"got {num_landmarks}"
+        )
     axes = _rotation(roll_rad)
     # Rows are points, so ``points @ axes`` are their coordinates along the crop's axes.
-    turned = landmarks_px[:_NUM_SURFACE_LANDMARKS].astype(np.float64) @ axes
-    low, high = turned.min(axis=0), turned.max(axis=0)
-    return _crop_around(axes @ (0.5 * (low + high)), high - low, roll_rad)
+    box = mesh_box(landmarks_px.astype(np.float64) @ axes)
+    return _crop_around(axes @ box_centre(box), box[2:] - box[:2], roll_rad)
 
 
 def crop_from_box(detection: FaceDetection, roll_rad: float = 0.0) -> CropTransform:
@@ -113,9 +115,8 @@ def crop_from_box(detection: FaceDetection, roll_rad: float = 0.0) -> CropTransf
     Raises:
         UsageError: The box is empty or not finite.
     """
-    left, top, right, bottom = detection.box_px
-    centre = np.array([0.5 * (left + right), 0.5 * (top + bottom)])
-    return _crop_around(centre, np.array([right - left, bottom - top]), roll_rad)
+    box = np.array(detection.box_px)
+    return _crop_around(box_centre(box), box[2:] - box[:2], roll_rad)
 
 
 def _rotation(roll_rad: float) -> Float[np.ndarray, "2 2"]:

@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from facelume.data.fingerprint import Fingerprint, photos_digest, plain, require_same
-from facelume.data.photos import PhotoRecord, face_box, read_parsing_mask
+from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.errors import UsageError
+from facelume.geometry import box_centre, box_size, mesh_box
 
 CONTRACT_BOX_PX = 150.0
 CROP_PX = 224
@@ -57,8 +58,9 @@ class CropCache:
 
 def contract_landmarks(landmarks_px: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
     """Map photo landmarks into the unrotated contract crop."""
-    centre, size = face_box(landmarks_px)
-    scale = CONTRACT_BOX_PX / float(size)
+    box = mesh_box(landmarks_px)
+    centre, size = box_centre(box), float(box_size(box))
+    scale = CONTRACT_BOX_PX / size
     offset = np.array([CROP_PX / 2 - centre[0] * scale, CROP_PX / 2 - centre[1] * scale, 0.0])
     return (landmarks_px * scale + offset).astype(np.float32)
 
@@ -67,8 +69,9 @@ def _cut(
     picture: Image.Image, landmarks_px: np.ndarray, side_px: int, margin_px: float, fill: bool
 ) -> Image.Image:
     """Cut the square around the face box, antialiased; outside the photo its edge is repeated (or zero)."""
-    centre, size = face_box(landmarks_px)
-    half = float(size) * margin_px / CONTRACT_BOX_PX / 2
+    face = mesh_box(landmarks_px)
+    centre, size = box_centre(face), float(box_size(face))
+    half = size * margin_px / CONTRACT_BOX_PX / 2
     left, top = float(centre[0]) - half, float(centre[1]) - half
     pad = int(
         np.ceil(max(0.0, -left, -top, left + 2 * half - picture.width, top + 2 * half - picture.height))

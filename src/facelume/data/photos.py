@@ -13,12 +13,12 @@ from scipy.optimize import linear_sum_assignment
 
 from facelume.data.split import is_validation
 from facelume.errors import UsageError
+from facelume.geometry import box_centre, box_size, mesh_box
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 
 PHOTO_SETS = ("celebahq", "utkface", "scut", "aaf", "london")
 PARSING_CLASSES = (1, 2, 4, 5, 6, 7, 10, 11, 12)
 """CelebAMask classes inside ``M_parsing``: skin, nose, eyes, brows, mouth and lips."""
-NUM_MESH_POINTS = 468
-"""The first 468 of the 478 landmarks are mesh points (the rest are irises); they define the face box."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,6 @@ def read_parsing_mask(path: Path) -> Bool[np.ndarray, "H W"]:
         return np.isin(np.asarray(picture), PARSING_CLASSES)
 
 
-def face_box(
-    landmarks_px: Float[np.ndarray, "*n 478 d"],
-) -> tuple[Float[np.ndarray, "*n 2"], Float[np.ndarray, "*n"]]:
-    """Return centre and size ``sqrt(width * height)`` of the box of the mesh points, in the points' unit."""
-    mesh = landmarks_px[..., :NUM_MESH_POINTS, :2]
-    low, high = mesh.min(axis=-2), mesh.max(axis=-2)
-    extent = high - low
-    return (low + high) / 2, np.asarray(np.sqrt(extent[..., 0] * extent[..., 1]))
-
-
 def mirror_permutation(landmarks_px: Float[np.ndarray, "n 478 3"]) -> np.ndarray:
     """Derive which landmark takes whose place when a picture is mirrored.
 
@@ -92,7 +82,8 @@ def mirror_permutation(landmarks_px: Float[np.ndarray, "n 478 3"]) -> np.ndarray
     Raises:
         UsageError: The assignment is no involution, so the shapes cannot be those of upright faces.
     """
-    centre, size = face_box(landmarks_px)
+    box = mesh_box(landmarks_px)
+    centre, size = box_centre(box), box_size(box)
     scaled = landmarks_px / size[:, None, None]
     scaled[..., :2] -= (centre / size[:, None])[:, None]
     mean = scaled.mean(axis=0)

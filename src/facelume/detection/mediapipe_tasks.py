@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from facelume.detection.mesh_points import five_points, mesh_box
 from facelume.detection.protocol import largest_first
 from facelume.errors import AssetError, UsageError
+from facelume.geometry import five_points, mesh_box
 from facelume.types import FaceDetection
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from facelume.geometry.boxes import box_area, box_iou, shared_area
+
 
 def suppress_overlaps(
     boxes_px: Float[np.ndarray, "n 4"],
@@ -23,15 +25,12 @@ def suppress_overlaps(
             two (an eye or a mouth taken for a face, or a head taken for a face around the face).
     """
     order = np.argsort(-scores, kind="stable")
-    area = np.prod(np.maximum(0.0, boxes_px[:, 2:] - boxes_px[:, :2]), axis=1)
+    area = box_area(boxes_px)
     kept: list[int] = []
     for index in order:
-        box = boxes_px[index]
-        others = boxes_px[kept]
-        extent = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-        shared = np.prod(np.maximum(0.0, extent), axis=1)
-        iou = shared / np.maximum(area[index] + area[kept] - shared, 1e-9)
-        contained = shared / np.maximum(np.minimum(area[index], area[kept]), 1e-9)
+        box, others = boxes_px[index], boxes_px[kept]
+        iou = box_iou(box, others)
+        contained = shared_area(box, others) / np.maximum(np.minimum(area[index], area[kept]), 1e-9)
         if not bool(((iou > max_iou) | (contained > max_contained)).any()):
             kept.append(int(index))
     return np.array(kept, dtype=np.int64)
@@ -49,11 +48,7 @@ def merge_weights(
     A box counts with ``exp(logit)`` where its intersection over union with the kept one exceeds ``min_iou``:
     the levels of a picture pyramid err each in its own way, so that the mean is better than the best.
     """
-    low = np.maximum(boxes_px[kept, None, :2], boxes_px[None, :, :2])
-    high = np.minimum(boxes_px[kept, None, 2:], boxes_px[None, :, 2:])
-    shared = np.prod(np.maximum(0.0, high - low), axis=-1)
-    area = np.prod(np.maximum(0.0, boxes_px[:, 2:] - boxes_px[:, :2]), axis=1)
-    iou = shared / np.maximum(area[kept, None] + area[None] - shared, 1e-9)
+    iou = box_iou(boxes_px[kept, None], boxes_px[None])
     iou[np.arange(len(kept)), kept] = 1.0
     weights = (iou > min_iou) * np.exp(logits[None] - logits[kept, None])
     return weights / weights.sum(axis=1, keepdims=True)

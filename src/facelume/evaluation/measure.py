@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from facelume.evaluation.references import AlbedoTruth, PhotoReference
+from facelume.geometry import box_iou, mesh_box
 from facelume.illumination import unit_light
-from facelume.metrics import image_fidelity, landmark_box, normalised_mean_error, scale_free_error
+from facelume.metrics import image_fidelity, normalised_mean_error, scale_free_error
 from facelume.pipeline import Reconstruction
 from facelume.reflectance import ita_degrees, linear_from_srgb
 
@@ -31,15 +32,6 @@ def _linear(srgb: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
 
 def _ita_of_mean(colours_linear: Float[np.ndarray, "N 3"]) -> float:
     return float(ita_degrees(torch.from_numpy(colours_linear.mean(axis=0))))
-
-
-def box_overlap(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    overlap = max(width, 0.0) * max(height, 0.0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return overlap / max(areas - overlap, 1e-9)
 
 
 def truth_in_crop(
@@ -79,8 +71,8 @@ def measure_result(folder: Path, reference: PhotoReference) -> dict[str, Any]:
     }
     if reference.landmarks_px is not None:
         points = np.asarray(result["landmarks_px"]["mediapipe478"], dtype=np.float32)
-        figures["nme"] = normalised_mean_error(points, reference.landmarks_px)
-        figures["box_iou"] = box_overlap(landmark_box(points), landmark_box(reference.landmarks_px))
+        figures["nme"] = float(normalised_mean_error(points, reference.landmarks_px))
+        figures["box_iou"] = float(box_iou(mesh_box(points), mesh_box(reference.landmarks_px)))
     truth = reference.albedo_truth()
     if truth is not None:
         figures["albedo"] = _measure_albedo(folder, result, photo, truth)

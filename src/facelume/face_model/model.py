@@ -13,8 +13,6 @@ from torch import Tensor
 from facelume.errors import AssetError, UsageError
 from facelume.types import LandmarkEmbedding, Topology
 
-NUM_DENSE_LANDMARKS = 478
-
 
 @runtime_checkable
 class AlbedoSpace(Protocol):

@@ -18,12 +18,9 @@ from torch import Tensor
 from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, PinholeCamera
 from facelume.errors import UsageError
 from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
+from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, NUM_MESH_POINTS, UPPER_APERTURE_POINTS
 
 NUM_POSE = 6
-NUM_SURFACE_LANDMARKS = 468
-# Inner lip and eyelid points that meet when mouth (first seven) and eyes (three each) close.
-UPPER_POINTS = (13, 82, 312, 81, 311, 80, 310, 159, 386, 160, 158, 385, 387)
-LOWER_POINTS = (14, 87, 317, 178, 402, 88, 318, 145, 374, 144, 153, 380, 373)
 
 
 @runtime_checkable
@@ -208,7 +205,7 @@ def fit_landmarks(
             basis, rows, coefficients, rotation, translation, landmarks_px, camera
         )
         weight = _robust_weight(residual, sigma, is_first=step == 0 and start is None)
-        weight[:, NUM_SURFACE_LANDMARKS:] *= config.iris_weight
+        weight[:, NUM_MESH_POINTS:] *= config.iris_weight
         residual, jacobian, weight = _with_apertures(residual, jacobian, weight, config)
         hessian, gradient = _normal_equations(jacobian, residual, weight)
         hessian[:, NUM_POSE:, NUM_POSE:] += torch.diag_embed(precision)
@@ -225,7 +222,7 @@ def fit_landmarks(
     identity, expression = coefficients[:, :num_identity], coefficients[:, num_identity:]
     rotvec = rotvec_from_rotation(rotation)
     projected = project_landmarks(basis, identity, expression, rotvec, translation, camera=camera)
-    distance = (projected - landmarks_px)[:, :NUM_SURFACE_LANDMARKS].norm(dim=-1).mean(dim=-1)
+    distance = (projected - landmarks_px)[:, :NUM_MESH_POINTS].norm(dim=-1).mean(dim=-1)
     return FitResult(identity, expression, rotvec, translation, projected, distance)
 
 
@@ -297,7 +294,7 @@ def _with_apertures(
     residual: Tensor, jacobian: Tensor, weight: Tensor, config: FitConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Append the differences of opposite lip and eyelid points as observations of their own."""
-    upper, lower = list(UPPER_POINTS), list(LOWER_POINTS)
+    upper, lower = list(UPPER_APERTURE_POINTS), list(LOWER_APERTURE_POINTS)
     across = torch.minimum(weight[:, upper], weight[:, lower]) / config.aperture_sigma**2
     return (
         torch.cat([residual, residual[:, lower] - residual[:, upper]], 1),

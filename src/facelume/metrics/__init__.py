@@ -2,12 +2,11 @@
 
 from facelume.metrics.albedo import scale_free_error, scale_free_gain
 from facelume.metrics.image import ImageFidelity, image_fidelity
-from facelume.metrics.landmarks import landmark_box, normalised_mean_error
+from facelume.metrics.landmarks import normalised_mean_error
 
 __all__ = [
     "ImageFidelity",
     "image_fidelity",
-    "landmark_box",
     "normalised_mean_error",
     "scale_free_error",
     "scale_free_gain",

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
-NUM_MESH_POINTS = 468
-"""Points 0–467 of the 478 are the face mesh; 468–477 are the irises and do not count."""
+from facelume.geometry import box_size, mesh_box
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 
 
-def landmark_box(points_px: Float[np.ndarray, "L 2"]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of points 0–467, in the unit of the points."""
-    low = points_px[:NUM_MESH_POINTS].min(axis=0)
-    high = points_px[:NUM_MESH_POINTS].max(axis=0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+@overload
+def normalised_mean_error(
+    points_px: Float[np.ndarray, "*batch 478 2"], reference_px: Float[np.ndarray, "*batch 478 2"]
+) -> Float[np.ndarray, "*batch"]: ...
+
+
+@overload
+def normalised_mean_error(
+    points_px: Float[Tensor, "*batch 478 2"], reference_px: Float[Tensor, "*batch 478 2"]
+) -> Float[Tensor, "*batch"]: ...
 
 
 def normalised_mean_error(
-    points_px: Float[np.ndarray, "478 2"], reference_px: Float[np.ndarray, "478 2"]
-) -> float:
-    """Mean distance over points 0–467 divided by √(width·height) of the reference's box, as a fraction."""
-    left, top, right, bottom = landmark_box(reference_px)
-    distance = np.linalg.norm(points_px[:NUM_MESH_POINTS] - reference_px[:NUM_MESH_POINTS], axis=1)
-    return float(distance.mean() / np.sqrt((right - left) * (bottom - top)))
+    points_px: Float[np.ndarray, "*batch 478 2"] | Float[Tensor, "*batch 478 2"],
+    reference_px: Float[np.ndarray, "*batch 478 2"] | Float[Tensor, "*batch 478 2"],
+) -> Float[np.ndarray, "*batch"] | Float[Tensor, "*batch"]:
+    """Mean distance over points 0–467 divided by √(width·height) of the reference's box, as a fraction.
+
+    Args:
+        points_px: What was found.
+        reference_px: What is true, in the same unit.
+    """
+    offset = (points_px - reference_px)[..., :NUM_MESH_POINTS, :]
+    distance = (offset * offset).sum(-1) ** 0.5
+    error = distance.mean(-1) / box_size(mesh_box(reference_px))
+    return error if isinstance(error, Tensor) else np.asarray(error)

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from facelume.geometry.face_mesh import NUM_LANDMARKS
+
 CROP_PX = 224
-NUM_LANDMARKS = 478
 _MIN_LOG_SIGMA, _MAX_LOG_SIGMA = -1.6, 4.0
 # Translation of a head that fills the crop as the contract asks, and the spread of one network unit.
 _TRANSLATION_CENTRE_M = (0.0, 0.0, 1.05)

@@ -14,13 +14,11 @@ from torch import Tensor
 from facelume.camera import CROP_FACE_SIZE_PX, CropTransform, crop_from_box, crop_from_landmarks, sample_crop
 from facelume.errors import NoFaceError
 from facelume.fitting import FitConfig, FitResult, FitStart, LandmarkBasis, fit_landmarks
-from facelume.geometry import rotation_from_rotvec
-from facelume.metrics.landmarks import NUM_MESH_POINTS, landmark_box
+from facelume.geometry import box_iou, five_points, mesh_box, rotation_from_rotvec
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 from facelume.networks.prior import PriorNetwork, PriorOutput
 from facelume.types import FaceDetection
 
-# The eye corners of the face mesh: right eye outer and inner, left eye inner and outer.
-_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)
 _NUM_CROP_UPDATES = 2
 _MIN_FACE_PX = 6.0
 _WARM_FIT = FitConfig(num_steps=3)
@@ -129,11 +127,7 @@ def align_face(
 
 def overlap(first: AlignedFace, second: AlignedFace) -> float:
     """Intersection over union of the boxes of two faces in the photo."""
-    a, b = (landmark_box(face.landmarks_photo_px()) for face in (first, second))
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / max(sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - shared, 1e-9)
+    return float(box_iou(*(mesh_box(face.landmarks_photo_px()) for face in (first, second))))
 
 
 def _guess_crop(detection: FaceDetection) -> CropTransform:
@@ -149,8 +143,7 @@ def _guess_crop(detection: FaceDetection) -> CropTransform:
 
 def _crop_around(landmarks_photo_px: Float[np.ndarray, "478 2"]) -> CropTransform:
     """The crop of the contract with the eye line level."""
-    right = landmarks_photo_px[list(_RIGHT_EYE)].mean(axis=0)
-    left = landmarks_photo_px[list(_LEFT_EYE)].mean(axis=0)
+    right, left = five_points(landmarks_photo_px)[:2]
     return crop_from_landmarks(landmarks_photo_px, math.atan2(left[1] - right[1], left[0] - right[0]))
 
 

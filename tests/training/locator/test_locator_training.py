@@ -25,7 +25,7 @@ from facelume.training.locator.losses import (
 )
 from facelume.training.locator.scenes import SceneComposer, SceneFace, load_scene_photo
 from facelume.training.locator.train import train
-from facelume.training.locator.validation import box_overlap, calibrate
+from facelume.training.locator.validation import calibrate
 from facelume.training.loop import StepReport
 
 RED_EYE, BLUE_EYE = (255, 0, 0), (0, 0, 255)
@@ -230,11 +230,6 @@ def test_calibration_recovers_a_known_slope_and_offset():
     config = calibrate(LocatorConfig(), logits, is_face)
     assert config.score_slope == pytest.approx(3.0, rel=0.06)
     assert config.score_offset == pytest.approx(-1.5, rel=0.1)
-
-
-def test_overlap_of_boxes():
-    assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((1.0, 0, 3, 2))) == pytest.approx(1 / 3)
-    assert box_overlap(np.array((0.0, 0, 2, 2)), np.array((5.0, 5, 6, 6))) == 0.0
 
 
 def test_release_trains_calibrates_measures_and_registers(data_root, tmp_path):

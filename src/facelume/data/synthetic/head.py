@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, cam_from_model, transform_points
-from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
+from facelume.geometry import box_centre, box_size, mesh_box, rotation_from_rotvec, rotvec_from_rotation
 
 _FACE_SIZE_PX = 150.0
-_NUM_SURFACE_LANDMARKS = 468
 # (names of ARKit units that go together, largest value)
 _FREQUENT = (
     (("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"), 1.0),
@@ -102,12 +100,10 @@ def place_in_crop(
     translation = torch.tensor([0.0, 0.0, 1.0])
     target = torch.tensor(CROP_CAMERA.principal_point_px) + torch.tensor(shift_px)
     for _ in range(5):
-        points = transform_points(cam_from_model(rotvec, translation), landmarks[:_NUM_SURFACE_LANDMARKS])
-        projected = CROP_CAMERA.project(points)
-        low, high = projected.amin(dim=0), projected.amax(dim=0)
-        size = math.sqrt(float((high - low).prod()))
-        depth = float(translation[2]) * size / (_FACE_SIZE_PX * size_factor)
-        offset = (target - 0.5 * (low + high)) * translation[2] / CROP_CAMERA.focal_px
+        points = transform_points(cam_from_model(rotvec, translation), landmarks)
+        box = mesh_box(CROP_CAMERA.project(points))
+        depth = float(translation[2]) * float(box_size(box)) / (_FACE_SIZE_PX * size_factor)
+        offset = (target - box_centre(box)) * translation[2] / CROP_CAMERA.focal_px
         lateral = (translation[:2] + offset) * depth / translation[2]
         translation = torch.cat([lateral, torch.tensor([depth])])
     return translation

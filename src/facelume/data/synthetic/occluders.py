@@ -9,12 +9,16 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
+from facelume.geometry.face_mesh import (
+    CHIN,
+    FACE_SIDES,
+    FOREHEAD_TOP,
+    LEFT_EYE_CORNERS,
+    NOSE_BRIDGE,
+    RIGHT_EYE_CORNERS,
+)
+
 _OVERSAMPLING = 2
-# MediaPipe points: outer and inner corner of the right and the left eye, top and bottom of the face oval.
-_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)
-_FOREHEAD, _CHIN = 10, 152
-_RIGHT_SIDE, _LEFT_SIDE = 234, 454
-_BRIDGE = 168
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def hair_strands(
 ) -> Layer:
     """Curved strands that fall from the forehead over the face, and sometimes a curtain along the cheeks."""
     image, draw = _sheet(size)
-    top, chin = landmarks_px[_FOREHEAD], landmarks_px[_CHIN]
+    top, chin = landmarks_px[FOREHEAD_TOP], landmarks_px[CHIN]
     down = chin - top
     length = float(np.linalg.norm(down)) + 1e-6
     across = np.array([-down[1], down[0]])
@@ -91,11 +95,11 @@ def _draw_curtain(
     draw: ImageDraw.ImageDraw, landmarks_px: Float[np.ndarray, "478 2"], rng: np.random.Generator
 ) -> None:
     """Hair along one or both cheeks."""
-    for side, other in ((_RIGHT_SIDE, _LEFT_SIDE), (_LEFT_SIDE, _RIGHT_SIDE)):
+    for side, other in (FACE_SIDES, FACE_SIDES[::-1]):
         if rng.random() < 0.4:
             continue
         inward = landmarks_px[other] - landmarks_px[side]
-        down = landmarks_px[_CHIN] - landmarks_px[_FOREHEAD]
+        down = landmarks_px[CHIN] - landmarks_px[FOREHEAD_TOP]
         edge = rng.uniform(-0.05, 0.18)
         inner = [
             landmarks_px[side] + inward * (edge + rng.normal(0, 0.02)) + down * height
@@ -111,7 +115,7 @@ def glasses(
     """Rims, bridge and temples, with clear, tinted or reflecting lenses."""
     rims, rim_draw = _sheet(size)
     lenses, lens_draw = _sheet(size)
-    eyes = [landmarks_px[list(corners)] for corners in (_RIGHT_EYE, _LEFT_EYE)]
+    eyes = [landmarks_px[list(corners)] for corners in (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)]
     centres = [eye.mean(axis=0) for eye in eyes]
     between = centres[1] - centres[0]
     distance = float(np.linalg.norm(between)) + 1e-6
@@ -123,7 +127,7 @@ def glasses(
     unit = np.stack([np.cos(around), np.sin(around)], -1)
     unit = np.sign(unit) * np.abs(unit) ** (2 / power)
     width = int(rng.integers(2, 7))
-    for centre, eye, side in zip(centres, eyes, (_RIGHT_SIDE, _LEFT_SIDE), strict=True):
+    for centre, eye, side in zip(centres, eyes, FACE_SIDES, strict=True):
         # A rim turned away from the camera is as narrow as its eye.
         narrow = min(1.0, float(np.linalg.norm(eye[1] - eye[0])) / (0.42 * distance))
         outline = centre + (unit * np.array([half_width * narrow, half_height])) @ turn.T
@@ -132,7 +136,7 @@ def glasses(
         outward = landmarks_px[side] - centre
         start = centre + outward * 0.5 * half_width * narrow / (0.5 * float(np.linalg.norm(outward)) + 1e-6)
         rim_draw.line(_scaled(np.array([start, landmarks_px[side]])), fill=255, width=width)
-    bridge = landmarks_px[_BRIDGE]
+    bridge = landmarks_px[NOSE_BRIDGE]
     rim_draw.line(
         _scaled(np.array([bridge - between * 0.14, bridge + between * 0.14])), fill=255, width=width
     )
@@ -157,10 +161,10 @@ def hand(
 ) -> Layer:
     """A skin-coloured palm with fingers, or any blob, that reaches in from below or from a side."""
     image, draw = _sheet(size)
-    chin = landmarks_px[_CHIN]
-    scale = float(np.linalg.norm(landmarks_px[_FOREHEAD] - chin)) + 1e-6
+    chin = landmarks_px[CHIN]
+    scale = float(np.linalg.norm(landmarks_px[FOREHEAD_TOP] - chin)) + 1e-6
     palm = chin + rng.normal(0, 0.45, size=2) * scale * np.array([1.0, 0.5])
-    towards = np.arctan2(*(landmarks_px[_BRIDGE] - palm)[::-1]) + rng.normal(0, 0.4)
+    towards = np.arctan2(*(landmarks_px[NOSE_BRIDGE] - palm)[::-1]) + rng.normal(0, 0.4)
     radius = scale * rng.uniform(0.1, 0.25)
     box = [*(palm - radius), *(palm + radius)]
     draw.ellipse([value * _OVERSAMPLING for value in box], fill=255)

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from facelume.data.photos import PhotoRecord
-from facelume.detection.mesh_points import NUM_MESH_POINTS
+from facelume.geometry import mesh_box
 
 
 def load_environment_pictures(path: Path, names: tuple[str, ...]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
@@ -26,8 +26,7 @@ def load_environment_pictures(path: Path, names: tuple[str, ...]) -> list[UInt8[
 
 def faceless_windows(record: PhotoRecord) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """The strips of a photo around its face (box widened by 15 %), where they are at least 72 px wide."""
-    mesh = record.landmarks_px[:NUM_MESH_POINTS, :2]
-    low, high = mesh.min(axis=0), mesh.max(axis=0)
+    low, high = np.split(mesh_box(record.landmarks_px), 2)
     margin = 0.15 * (high - low)
     left, top = (int(edge) for edge in low - margin)
     right, bottom = (int(edge) + 1 for edge in high + margin)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from facelume.data.photos import load_photo_records
 from facelume.data.provenance import ENVIRONMENT_MAPS, DataSource, background_source, photo_sources
 from facelume.detection import NetworkLocator
+from facelume.geometry import box_iou
 from facelume.networks.locator import LocatorConfig, LocatorNetwork, fold_batch_norm
 from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures
@@ -20,7 +21,6 @@ from facelume.training.locator.config import LocatorDataConfig, LocatorTrainingC
 from facelume.training.locator.scenes import Scene, SceneComposer
 from facelume.training.locator.validation import (
     LocatorReport,
-    box_overlap,
     calibrate,
     count_inventions,
     measure_locator,
@@ -87,7 +87,7 @@ def label_detections(
     for scene in scenes:
         found = locator.search(scene.picture, min_logit=min_logit)
         for box, logit in zip(found.boxes_px, found.logits, strict=True):
-            overlaps = [box_overlap(box, face.box_px) for face in scene.faces]
+            overlaps = [float(box_iou(box, face.box_px)) for face in scene.faces]
             best = int(np.argmax(overlaps)) if overlaps else -1
             if best < 0 or overlaps[best] < 0.2:
                 logits.append(logit)

@@ -15,7 +15,8 @@ from PIL import Image, ImageFilter
 from scipy.spatial import ConvexHull
 
 from facelume.data.photos import PhotoRecord
-from facelume.detection.mesh_points import NUM_MESH_POINTS, five_points, mesh_box
+from facelume.geometry import box_size, five_points, mesh_box
+from facelume.geometry.face_mesh import NUM_MESH_POINTS
 from facelume.training.locator.backgrounds import BackgroundPainter, sample_edge
 from facelume.training.locator.occluders import draw_cloth, draw_glasses
 
@@ -59,7 +60,7 @@ class SceneFace:
     @property
     def size_px(self) -> float:
         """Root of box width times height."""
-        return float(np.sqrt((self.box_px[2] - self.box_px[0]) * (self.box_px[3] - self.box_px[1])))
+        return float(box_size(self.box_px))
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,7 @@ class Scene:
 
 def load_scene_photo(record: PhotoRecord) -> ScenePhoto:
     """Read a photo, reduced so that its face is at most 144 px, and halve it until the face is tiny."""
-    box = mesh_box(record.landmarks_px)
-    size = float(np.sqrt(np.prod(box[2:] - box[:2])))
+    size = float(box_size(mesh_box(record.landmarks_px)))
     with Image.open(record.path) as file:
         picture = file.convert("RGB")
     scale = min(1.0, _CACHED_FACE_PX / size)

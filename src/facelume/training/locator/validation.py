@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.optimize import minimize
 
 from facelume.data.photos import PhotoRecord
-from facelume.detection.mesh_points import five_points, mesh_box
 from facelume.detection.protocol import FaceLocator
 from facelume.errors import UsageError
+from facelume.geometry import box_iou, box_size, five_points, mesh_box
 from facelume.networks.locator import LocatorConfig
 from facelume.types import FaceDetection
 
@@ -41,20 +41,13 @@ class LocatorReport:
     missed: list[str]
 
 
-def box_overlap(first: Float[np.ndarray, " 4"], second: Float[np.ndarray, " 4"]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    shared = np.prod(np.maximum(0.0, np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])))
-    union = np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]) - shared
-    return float(shared / max(union, 1e-9))
-
-
 def is_match(detection: FaceDetection, landmarks_px: Float[np.ndarray, "478 d"]) -> bool:
     """Whether a detection is the face: box overlap above 0.5, or the eyes' midpoint within 0.25 box sizes."""
     box, points = mesh_box(landmarks_px), five_points(landmarks_px)
-    if box_overlap(np.array(detection.box_px), box) > 0.5:
+    if box_iou(np.array(detection.box_px), box) > 0.5:
         return True
     distance = np.linalg.norm(detection.points_px[:2].mean(axis=0) - points[:2].mean(axis=0))
-    return bool(distance < 0.25 * np.sqrt(np.prod(box[2:] - box[:2])))
+    return bool(distance < 0.25 * box_size(box))
 
 
 def measure_locator(locator: FaceLocator, records: Iterable[PhotoRecord]) -> LocatorReport:
@@ -72,9 +65,9 @@ def measure_locator(locator: FaceLocator, records: Iterable[PhotoRecord]) -> Loc
             continue
         best = found[matches.index(True)]
         box = mesh_box(record.landmarks_px)
-        overlaps.append(box_overlap(np.array(best.box_px), box))
+        overlaps.append(box_iou(np.array(best.box_px), box))
         distance = np.linalg.norm(best.points_px - five_points(record.landmarks_px), axis=1).mean()
-        errors.append(distance / np.sqrt(np.prod(box[2:] - box[:2])))
+        errors.append(distance / box_size(box))
     count = max(1, len(firsts))
     return LocatorReport(
         num_photos=len(firsts),

@@ -11,12 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.fitting import LandmarkBasis, project_landmarks
-from facelume.fitting.landmarks import LOWER_POINTS, UPPER_POINTS
+from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, UPPER_APERTURE_POINTS
 from facelume.illumination import irradiance_basis
 from facelume.networks.prior import PriorOutput
 
 _SMOOTHING_PX = 0.1
-NUM_LIP_PAIRS = 7
 _METRES_TO_MM = 1000.0
 
 
@@ -95,7 +94,7 @@ def weighted_mean(values: Float[Tensor, " b"], weights: Float[Tensor, " b"]) -> 
 
 def apertures(landmarks_px: Float[Tensor, "b 478 2"]) -> Float[Tensor, "b 13 2"]:
     """Vectors across the openings: seven across the lips, then three across each eye."""
-    return landmarks_px[:, list(LOWER_POINTS)] - landmarks_px[:, list(UPPER_POINTS)]
+    return landmarks_px[:, list(LOWER_APERTURE_POINTS)] - landmarks_px[:, list(UPPER_APERTURE_POINTS)]
 
 
 def landmark_losses(

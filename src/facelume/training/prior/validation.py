@@ -13,24 +13,16 @@ from facelume.data.augment import AugmentConfig, CropBatch, crop_batch, random_p
 from facelume.data.crops import CROP_PX, CropCache
 from facelume.face_model import FaceModel
 from facelume.fitting import FitStart, fit_landmarks, landmark_basis, project_landmarks
+from facelume.geometry.face_mesh import NUM_LIP_PAIRS
+from facelume.metrics import normalised_mean_error
 from facelume.networks.prior import PriorOutput
 from facelume.training.prior.labels import PriorLabels, albedo_probe
-from facelume.training.prior.losses import NUM_LIP_PAIRS, apertures
+from facelume.training.prior.losses import apertures
 
 _BATCH = 64
 _SECOND_PASS = AugmentConfig(mild_fraction=1.0)
 _FIRST_PASS = AugmentConfig()
-_NUM_SURFACE_LANDMARKS = 468
 _CLOSED_LIPS_PX = 1.5
-
-
-def normalised_mean_error(
-    found_px: Float[Tensor, "b 478 2"], true_px: Float[Tensor, "b 478 2"]
-) -> Float[Tensor, " b"]:
-    """Mean over points 0-467 of the distance, divided by ``sqrt(width * height)`` of the true points' box."""
-    true = true_px[:, :_NUM_SURFACE_LANDMARKS]
-    extent = true.amax(dim=1) - true.amin(dim=1)
-    return (found_px[:, :_NUM_SURFACE_LANDMARKS] - true).norm(dim=-1).mean(dim=1) / extent.prod(dim=-1).sqrt()
 
 
 class PriorValidation:

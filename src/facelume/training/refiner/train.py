@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
 from facelume.face_model import FaceModel, load_open_face_model
+from facelume.geometry.face_mesh import FIVE_POINTS_WITH_IRISES
 from facelume.losses import refinement
 from facelume.networks.discriminator import PatchDiscriminator
 from facelume.networks.recognition import MobileFaceNet, align_faces, load_mobilefacenet
@@ -31,9 +32,6 @@ from facelume.training.refiner.losses import LossWeights, loss_terms, render_in_
 from facelume.training.refiner.shards import prepare_all
 from facelume.training.refiner.validation import draw_faces, measure
 from facelume.uv import resize_map
-
-# Eye centres (irises), nose tip and mouth corners among the 478 landmarks, picture order.
-_FIVE_POINTS = (468, 473, 1, 61, 291)
 
 
 def train(config: RefinerTrainingConfig, *, on_step: Callable[[StepReport], None] | None = None) -> Trained:
@@ -174,7 +172,7 @@ class RefinerObjective(Objective):
         recognition: MobileFaceNet,
     ) -> Float[Tensor, ""]:
         """Albedo, mesh, pose and mask of each face under the light of the next face of the batch."""
-        points = self.model.landmarks(batch.identity, batch.expression)[:, list(_FIVE_POINTS)]
+        points = self.model.landmarks(batch.identity, batch.expression)[:, list(FIVE_POINTS_WITH_IRISES)]
         points_px = CROP_CAMERA.project(transform_points(cam_from_pose(batch.pose), points))
         crossed = srgb_from_linear(render(buffers, output.albedo, output.light.roll(1, dims=0)))
         return refinement.cross_perceptual(
