@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation, map_coordinates
 
 from face_model_build.makehuman import load_base_mesh, load_macros
 from face_model_build.topology import build_control_mesh, catmull_clark, load_mirror
-from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks
+from facelume.camera import CROP_CAMERA, CROP_SIZE_PX, cam_from_model, crop_from_landmarks
 from facelume.data.split import is_validation
 from facelume.face_model.model import FaceModel
 from facelume.fitting import fit_landmarks, landmark_basis
@@ -69,7 +69,7 @@ def london_samples(model: FaceModel, folder: Path) -> list[AlbedoSample]:
         )
         buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA)
         posed = pose_texels(texels, model.topology, vertices, pose)
-        result = unwrap(photo, crop, posed, buffers, CROP_CAMERA, torch.ones(1, 224, 224))
+        result = unwrap(photo, crop, posed, buffers, CROP_CAMERA, torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX))
         colour = result.texture[0].permute(1, 2, 0).numpy()
         known = (result.visibility[0].numpy() > 0.4) & (texels.part.numpy() == 0)
         known &= ~_strangers(colour, known, outer)

@@ -1,13 +1,15 @@
 """Pinhole camera, model pose, and the crop that every network sees, exactly invertible to the photo."""
 
 from facelume.camera.crop import (
+    CROP_CAMERA,
+    CROP_FACE_DEPTH_M,
     CROP_FACE_SIZE_PX,
     CROP_SIZE_PX,
     CropTransform,
     crop_from_box,
     crop_from_landmarks,
 )
-from facelume.camera.pinhole import CROP_CAMERA, PinholeCamera
+from facelume.camera.pinhole import PinholeCamera
 from facelume.camera.pose import (
     LIGHT_FROM_CAM,
     cam_from_model,
@@ -21,6 +23,7 @@ from facelume.camera.sampling import sample_crop
 
 __all__ = [
     "CROP_CAMERA",
+    "CROP_FACE_DEPTH_M",
     "CROP_FACE_SIZE_PX",
     "CROP_SIZE_PX",
     "LIGHT_FROM_CAM",

@@ -1,8 +1,8 @@
-"""The crop: a similarity between photo pixels and the 224 px picture that the networks see.
+"""The canonical crop: a similarity between photo pixels and the 224 px picture that the networks see.
 
-The contract: the box of mesh points 0-467 (of the 478), measured along the crop's own axes, is centred at
+Canonical means: the box of mesh points 0-467 (of the 478), measured along the crop's own axes, is centred at
 (112, 112) and the square root of its width times its height is 150 px. In both pictures pixel (0, 0) has its
-centre at (0.5, 0.5).
+centre at (0.5, 0.5). This module is the only owner of these numbers and of the camera behind them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from facelume.camera.pinhole import PinholeCamera
 from facelume.errors import UsageError
 from facelume.geometry.boxes import box_centre
 from facelume.geometry.face_mesh import NUM_LANDMARKS, NUM_MESH_POINTS, mesh_box
@@ -23,6 +24,17 @@ CROP_SIZE_PX = 224
 
 CROP_FACE_SIZE_PX = 150.0
 """Geometric mean of width and height of the box of mesh points 0-467 in a crop."""
+
+CROP_FACE_DEPTH_M = 1.05
+"""Distance at which the box of an average face measures ``CROP_FACE_SIZE_PX`` in the crop camera."""
+
+CROP_CAMERA = PinholeCamera(
+    focal_px=1015.0,
+    principal_point_px=(0.5 * CROP_SIZE_PX, 0.5 * CROP_SIZE_PX),
+    width_px=CROP_SIZE_PX,
+    height_px=CROP_SIZE_PX,
+)
+"""The camera of every crop: focal length of Deep3D, principal point at the centre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +96,7 @@ class CropTransform:
 
 
 def crop_from_landmarks(landmarks_px: Float[np.ndarray, "L 2"], roll_rad: float = 0.0) -> CropTransform:
-    """The crop that the contract asks for, from the mesh landmarks of a face.
+    """The canonical crop, from the mesh landmarks of a face.
 
     Args:
         landmarks_px: 468 or 478 mesh landmarks in photo pixels; points 468-477 (irises) do not count.

@@ -46,7 +46,3 @@ class PinholeCamera:
         factor = size_px / self.width_px
         centre = (self.principal_point_px[0] * factor, self.principal_point_px[1] * factor)
         return PinholeCamera(self.focal_px * factor, centre, size_px, round(self.height_px * factor))
-
-
-CROP_CAMERA = PinholeCamera(focal_px=1015.0, principal_point_px=(112.0, 112.0), width_px=224, height_px=224)
-"""The camera of every crop: 224 px, focal 1015 px (Deep3D's), principal point at the centre."""

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.camera.pinhole import CROP_CAMERA
+from facelume.camera.crop import CROP_CAMERA
 from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
 
 LIGHT_FROM_CAM = (1.0, -1.0, -1.0)

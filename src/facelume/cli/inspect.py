@@ -183,12 +183,13 @@ def _check_rendering() -> str:
     import torch
     import warp
 
+    from facelume.camera import CROP_FACE_DEPTH_M
     from facelume.face_model.sources import load_face_model
     from facelume.illumination import unit_light
     from facelume.pipeline.posed_face import PosedFace
 
     model = load_face_model("open")
-    pose = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.05])
+    pose = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, CROP_FACE_DEPTH_M])
     face = PosedFace(model, torch.zeros(model.num_identity), torch.zeros(model.num_expression), pose)
     picture = face.render(np.full((8, 8, 3), 0.5, np.float32), unit_light(), size_px=64)
     covered = picture[..., 0] > 0

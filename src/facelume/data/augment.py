@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from facelume.camera import CROP_SIZE_PX
 from facelume.reflectance import linear_from_srgb, srgb_from_linear
-
-CROP_PX = 224
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ def random_placement(
     is_mirrored = (torch.rand(num_samples, generator=generator) < 0.5).float()
     flip = torch.diag_embed(torch.stack([1 - 2 * is_mirrored, torch.ones(num_samples)], -1))
     linear = flip @ linear
-    shift = _uniform(generator, -1.0, 1.0, num_samples, 2) * (config.shift * CROP_PX * strength)[:, None]
-    centre = torch.full((num_samples, 2), CROP_PX / 2)
+    shift = _uniform(generator, -1.0, 1.0, num_samples, 2) * (config.shift * CROP_SIZE_PX * strength)[:, None]
+    centre = torch.full((num_samples, 2), CROP_SIZE_PX / 2)
     offset = centre + shift - (linear @ centre[..., None])[..., 0]
     return torch.cat([linear, offset[..., None]], -1), is_mirrored
 
@@ -177,7 +176,7 @@ def crop_batch(
         mirror_permutation: Landmark order of a mirrored picture.
     """
     contract_from_crop, is_mirrored = placement
-    half = CROP_PX / 2
+    half = CROP_SIZE_PX / 2
     linear, offset = contract_from_crop[:, :, :2], contract_from_crop[:, :, 2]
     centre = (linear @ torch.full((2, 1), half))[..., 0] + offset - half
     theta = torch.cat([linear * half, centre[..., None]], -1) / (margin_px / 2)

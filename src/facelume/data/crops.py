@@ -12,13 +12,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from facelume.camera import CROP_FACE_SIZE_PX, CROP_SIZE_PX
 from facelume.data.fingerprint import Fingerprint, photos_digest, plain, require_same
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.errors import UsageError
 from facelume.geometry import box_centre, box_size, mesh_box
 
-CONTRACT_BOX_PX = 150.0
-CROP_PX = 224
 INDEX_NAME = "cache.json"
 MARGIN_PX = 320.0
 """What a cached picture shows, in contract-crop pixels."""
@@ -60,8 +59,8 @@ def contract_landmarks(landmarks_px: Float[np.ndarray, "478 3"]) -> Float[np.nda
     """Map photo landmarks into the unrotated contract crop."""
     box = mesh_box(landmarks_px)
     centre, size = box_centre(box), float(box_size(box))
-    scale = CONTRACT_BOX_PX / size
-    offset = np.array([CROP_PX / 2 - centre[0] * scale, CROP_PX / 2 - centre[1] * scale, 0.0])
+    scale = CROP_FACE_SIZE_PX / size
+    offset = np.array([CROP_SIZE_PX / 2 - centre[0] * scale, CROP_SIZE_PX / 2 - centre[1] * scale, 0.0])
     return (landmarks_px * scale + offset).astype(np.float32)
 
 
@@ -71,7 +70,7 @@ def _cut(
     """Cut the square around the face box, antialiased; outside the photo its edge is repeated (or zero)."""
     face = mesh_box(landmarks_px)
     centre, size = box_centre(face), float(box_size(face))
-    half = size * margin_px / CONTRACT_BOX_PX / 2
+    half = size * margin_px / CROP_FACE_SIZE_PX / 2
     left, top = float(centre[0]) - half, float(centre[1]) - half
     pad = int(
         np.ceil(max(0.0, -left, -top, left + 2 * half - picture.width, top + 2 * half - picture.height))

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, PinholeCamera
+from facelume.camera import CROP_CAMERA, CROP_FACE_DEPTH_M, LIGHT_FROM_CAM, PinholeCamera
 from facelume.errors import UsageError
 from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
 from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, NUM_MESH_POINTS, UPPER_APERTURE_POINTS
@@ -312,15 +312,11 @@ def _normal_equations(jacobian: Tensor, residual: Tensor, weight: Tensor) -> tup
 
 
 def _add_depth_prior(hessian: Tensor, gradient: Tensor, translation: Tensor, config: FitConfig) -> None:
-    """Hold the distance near that of an average head in the contract crop (in place on fresh tensors)."""
+    """Hold the distance near that of an average head in the canonical crop (in place on fresh tensors)."""
     depth = translation[:, 2]
-    precision = 1.0 / (config.depth_sigma * CONTRACT_DEPTH_M) ** 2
+    precision = 1.0 / (config.depth_sigma * CROP_FACE_DEPTH_M) ** 2
     hessian[:, 5, 5] += precision
-    gradient[:, 5] += precision * (depth - CONTRACT_DEPTH_M)
-
-
-CONTRACT_DEPTH_M = 1.05
-"""Distance at which the box of an average face measures 150 px in the crop camera."""
+    gradient[:, 5] += precision * (depth - CROP_FACE_DEPTH_M)
 
 
 def _solve_bounded(hessian: Tensor, gradient: Tensor, coefficients: Tensor, num_identity: int) -> Tensor:

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from facelume.camera import CROP_FACE_DEPTH_M, CROP_SIZE_PX
 from facelume.geometry.face_mesh import NUM_LANDMARKS
 
-CROP_PX = 224
 _MIN_LOG_SIGMA, _MAX_LOG_SIGMA = -1.6, 4.0
-# Translation of a head that fills the crop as the contract asks, and the spread of one network unit.
-_TRANSLATION_CENTRE_M = (0.0, 0.0, 1.05)
+# Translation of a head that fills the canonical crop, and the spread of one network unit.
+_TRANSLATION_CENTRE_M = (0.0, 0.0, CROP_FACE_DEPTH_M)
 _TRANSLATION_SCALE_M = (0.05, 0.05, 0.15)
 
 
@@ -196,7 +196,9 @@ class PriorNetwork(nn.Module):
         """Start the landmark head at a mean shape (crop pixels) instead of at the crop centre."""
         with torch.no_grad():
             nn.init.normal_(self.landmark_head.output.weight, std=1e-2)
-            bias = torch.cat([(landmarks_px / CROP_PX * 2 - 1).flatten(), torch.full((NUM_LANDMARKS,), 2.0)])
+            bias = torch.cat(
+                [(landmarks_px / CROP_SIZE_PX * 2 - 1).flatten(), torch.full((NUM_LANDMARKS,), 2.0)]
+            )
             self.landmark_head.output.bias.copy_(bias)
 
     def forward(self, crop_srgb: Float[Tensor, "b 3 H W"]) -> PriorOutput:
@@ -231,7 +233,7 @@ class PriorNetwork(nn.Module):
             rotvec=rotvec,
             translation=translation * translation.new_tensor(_TRANSLATION_SCALE_M)
             + translation.new_tensor(_TRANSLATION_CENTRE_M),
-            landmarks_px=(coordinates + 1) * (CROP_PX / 2),
+            landmarks_px=(coordinates + 1) * (CROP_SIZE_PX / 2),
             landmark_sigma_px=log_sigma.exp(),
             parsing_logits=self.parsing_decoder(pyramid),
         )

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from facelume.camera import CROP_CAMERA
+from facelume.camera import CROP_CAMERA, CROP_FACE_SIZE_PX, CROP_SIZE_PX
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
 from facelume.face_model.sources import load_face_model
@@ -215,7 +215,9 @@ class Reconstructor:
         buffers = posed.crop_buffers
         timer.lap("decode")
         parsing = torch.sigmoid(
-            torch.nn.functional.interpolate(prior.parsing_logits, size=(224, 224), mode="bilinear")
+            torch.nn.functional.interpolate(
+                prior.parsing_logits, size=(CROP_SIZE_PX, CROP_SIZE_PX), mode="bilinear"
+            )
         )[:, 0]
         texels = self._pose(posed, self.uv_size)
         unwrapped = unwrap(photo.srgb, face.crop, texels, buffers, CROP_CAMERA, _shrink(parsing))
@@ -224,10 +226,10 @@ class Reconstructor:
         appearance = fit_appearance(
             self._albedo_basis, unwrapped.texture, unwrapped.visibility, texels.normal_light, start=start
         )
-        prior_albedo = self.model.albedo_map(appearance.albedo, size=256)
+        prior_albedo = self.model.albedo_map(appearance.albedo, size=LIGHT_MAP_SIZE)
         coarse = appearance.light
         timer.lap("light")
-        normals = resize_map(texels.normal_light, 256)
+        normals = resize_map(texels.normal_light, LIGHT_MAP_SIZE)
         refined = refine(
             self._refiner,
             RefinerInput(unwrapped.texture, unwrapped.visibility, normals, prior_albedo, coarse),
@@ -344,5 +346,6 @@ def _warnings(
     if float(unwrapped.visibility.mean()) < _FEW_TEXELS_SEEN:
         found.append("the photo shows little of the face; most of the albedo is completed")
     if face.crop.scale < 0.5:
-        found.append(f"the face is only {150 * face.crop.scale:.0f} px large; the albedo will lack detail")
+        size_px = CROP_FACE_SIZE_PX * face.crop.scale
+        found.append(f"the face is only {size_px:.0f} px large; the albedo will lack detail")
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from facelume.camera import CROP_SIZE_PX
 from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.sources import load_face_model
@@ -80,7 +81,7 @@ def relight(
     albedo_from: str | Path | None = None,
     coarse: bool = False,
     yaw_rad: float = 0.0,
-    size_px: int = 224,
+    size_px: int = CROP_SIZE_PX,
 ) -> None:
     """Renders a saved result and writes an sRGB PNG in its crop's frame, black outside the face front.
 

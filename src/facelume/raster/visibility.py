@@ -14,7 +14,8 @@ from torch import Tensor
 
 Backend = Literal["warp", "torch"]
 
-SUBPIXELS = 4096
+SUBPIXEL_BITS = 12
+SUBPIXELS = 1 << SUBPIXEL_BITS
 GUARD_BAND_PX = 32768.0
 EMPTY_KEY = torch.iinfo(torch.int64).max
 
@@ -64,6 +65,7 @@ def visible_keys(
                 safe_depth,
                 faces.contiguous(),
                 keys,
+                subpixel_bits=SUBPIXEL_BITS,
                 is_perspective=is_perspective,
                 cull_backfaces=cull_backfaces,
             )

@@ -53,7 +53,7 @@ def _draw_triangles(  # noqa: PLR0912, ANN202 - Warp kernels are one flat functi
     points_fixed: wp.array3d(dtype=wp.int64),
     depth: wp.array2d(dtype=wp.float64),
     faces: wp.array2d(dtype=wp.int64),
-    subpixels: wp.int64,
+    subpixel_bits: wp.int64,
     is_perspective: wp.bool,
     is_culling_backfaces: wp.bool,
     keys: wp.array3d(dtype=wp.int64),
@@ -93,16 +93,17 @@ def _draw_triangles(  # noqa: PLR0912, ANN202 - Warp kernels are one flat functi
         zc = tz
     height = keys.shape[1]
     width = keys.shape[2]
+    subpixels = wp.int64(1) << subpixel_bits
     half = subpixels / wp.int64(2)
     # First and last pixel whose centre (column + 0.5) lies within the bounding box.
     column_first = wp.int32(
-        wp.max((wp.min(ax, wp.min(bx, cx)) + half - wp.int64(1)) >> wp.int64(12), wp.int64(0))
+        wp.max((wp.min(ax, wp.min(bx, cx)) + half - wp.int64(1)) >> subpixel_bits, wp.int64(0))
     )
     row_first = wp.int32(
-        wp.max((wp.min(ay, wp.min(by, cy)) + half - wp.int64(1)) >> wp.int64(12), wp.int64(0))
+        wp.max((wp.min(ay, wp.min(by, cy)) + half - wp.int64(1)) >> subpixel_bits, wp.int64(0))
     )
-    column_last = wp.int32(wp.min((wp.max(ax, wp.max(bx, cx)) - half) >> wp.int64(12), wp.int64(width - 1)))
-    row_last = wp.int32(wp.min((wp.max(ay, wp.max(by, cy)) - half) >> wp.int64(12), wp.int64(height - 1)))
+    column_last = wp.int32(wp.min((wp.max(ax, wp.max(bx, cx)) - half) >> subpixel_bits, wp.int64(width - 1)))
+    row_last = wp.int32(wp.min((wp.max(ay, wp.max(by, cy)) - half) >> subpixel_bits, wp.int64(height - 1)))
     if column_first > column_last or row_first > row_last:
         return
     # Edge functions are integers, so two triangles with a common edge see exactly opposite values.
@@ -158,16 +159,18 @@ def draw_keys(
     faces: Tensor,
     keys: Tensor,
     *,
+    subpixel_bits: int,
     is_perspective: bool,
     cull_backfaces: bool,
 ) -> None:
     """Lower ``keys`` (b, H, W) in place to ``depth bits << 32 | triangle`` of the nearest triangle.
 
     Args:
-        points_fixed: (b, V, 2) int64 positions in 1/4096 px.
+        points_fixed: (b, V, 2) int64 positions in 1 / 2^subpixel_bits px.
         depth: (b, V) float64, positive; 0 marks a point that must not be drawn.
         faces: (F, 3) int64.
         keys: (b, H, W) int64, filled with the largest int64.
+        subpixel_bits: Binary digits behind the point of the positions.
         is_perspective: Interpolate 1/depth linearly on the picture instead of depth.
         cull_backfaces: Skip triangles that are clockwise for the viewer.
     """
@@ -181,7 +184,7 @@ def draw_keys(
                 wp.from_torch(points_fixed, dtype=wp.int64),
                 wp.from_torch(depth, dtype=wp.float64),
                 wp.from_torch(faces, dtype=wp.int64),
-                wp.int64(4096),
+                wp.int64(subpixel_bits),
                 is_perspective,
                 cull_backfaces,
                 wp.from_torch(keys, dtype=wp.int64),

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.camera import CropTransform, PinholeCamera, sample_crop
+from facelume.camera import CROP_FACE_SIZE_PX, CropTransform, PinholeCamera, sample_crop
 from facelume.raster import GeometryBuffers
 from facelume.reflectance import linear_from_srgb
 from facelume.uv.texels import PosedTexels
@@ -82,8 +82,8 @@ def unwrap(
         camera: The crop camera.
         parsing: Share of bare face at each crop pixel, in [0, 1].
     """
-    # A face of 150 crop pixels spans about 0.8 of the atlas.
-    texels_per_px = texels.part.shape[0] * 0.8 / 150
+    # The face of a crop spans about 0.8 of the atlas.
+    texels_per_px = texels.part.shape[0] * 0.8 / CROP_FACE_SIZE_PX
     fineness = max(1.0, min(texels_per_px, transform.scale))
     crop = sample_crop(photo_srgb, transform, math.ceil(camera.width_px * fineness))
     device = texels.position_cam.device

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.camera import CROP_CAMERA, cam_from_model, transform_points
+from facelume.camera import CROP_CAMERA, CROP_FACE_SIZE_PX, cam_from_model, transform_points
 from facelume.geometry import box_centre, box_size, mesh_box, rotation_from_rotvec, rotvec_from_rotation
 
-_FACE_SIZE_PX = 150.0
 # (names of ARKit units that go together, largest value)
 _FREQUENT = (
     (("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"), 1.0),
@@ -86,12 +85,12 @@ def place_in_crop(
     size_factor: float = 1.0,
     shift_px: tuple[float, float] = (0.0, 0.0),
 ) -> Float[Tensor, " 3"]:
-    """Translation at which the face fills the crop as the contract says.
+    """Translation at which the face fills the canonical crop.
 
     Args:
         landmarks: Model axes, metres.
         rotvec: Rotation away from a frontal face.
-        size_factor: Times the contract's 150 px.
+        size_factor: Times the 150 px of the canonical crop.
         shift_px: Offset of the face box from the crop centre.
 
     Returns:
@@ -102,7 +101,7 @@ def place_in_crop(
     for _ in range(5):
         points = transform_points(cam_from_model(rotvec, translation), landmarks)
         box = mesh_box(CROP_CAMERA.project(points))
-        depth = float(translation[2]) * float(box_size(box)) / (_FACE_SIZE_PX * size_factor)
+        depth = float(translation[2]) * float(box_size(box)) / (CROP_FACE_SIZE_PX * size_factor)
         offset = (target - box_centre(box)) * translation[2] / CROP_CAMERA.focal_px
         lateral = (translation[:2] + offset) * depth / translation[2]
         translation = torch.cat([lateral, torch.tensor([depth])])

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from facelume.camera import CROP_CAMERA, cam_from_model
-from facelume.data.crops import CROP_PX, CropCache
+from facelume.camera import CROP_CAMERA, CROP_SIZE_PX, cam_from_model
+from facelume.data.crops import CropCache
 from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.face_model import FaceModel
 from facelume.fitting import (
@@ -32,7 +32,7 @@ from facelume.training.prior.losses import AlbedoProbe
 LABELS_NAME = "labels.npz"
 _BATCH = 32
 _PIXELS_PER_PHOTO = 500
-_SIDE_PX = 112
+_SIDE_PX = CROP_SIZE_PX // 2
 LABEL_FIT = FitConfig(num_steps=5)
 
 
@@ -163,7 +163,7 @@ def _appearance(
 
 def _contract_crops(cache: CropCache, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b 3 s s"]:
     pictures = torch.from_numpy(np.ascontiguousarray(cache.pictures[rows])).permute(0, 3, 1, 2).float() / 255
-    half = CROP_PX / cache.margin_px
+    half = CROP_SIZE_PX / cache.margin_px
     axis = ((torch.arange(_SIDE_PX) + 0.5) / _SIDE_PX * 2 - 1) * half
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).expand(len(pictures), -1, -1, -1)
     return torch.nn.functional.grid_sample(pictures, grid, align_corners=False, padding_mode="border")

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from facelume.camera import CROP_SIZE_PX
 from facelume.data.augment import AugmentConfig, CropBatch, crop_batch, random_placement
-from facelume.data.crops import CROP_PX, CropCache
+from facelume.data.crops import CropCache
 from facelume.face_model import FaceModel
 from facelume.fitting import FitStart, fit_landmarks, landmark_basis, project_landmarks
 from facelume.geometry.face_mesh import NUM_LIP_PAIRS
@@ -64,7 +65,7 @@ class PriorValidation:
         side = crops.shape[-1]
         marked = crops.clone()
         for points, colour in ((batch.landmarks_px[:num_faces], (0, 1, 0)), (output.landmarks_px, (1, 0, 0))):
-            places = (points * side / CROP_PX).long().clamp(0, side - 1)
+            places = (points * side / CROP_SIZE_PX).long().clamp(0, side - 1)
             for face, place in enumerate(places):
                 marked[face, :, place[:, 1], place[:, 0]] = torch.tensor(colour).float()[:, None]
         parsing = torch.nn.functional.interpolate(torch.sigmoid(output.parsing_logits), size=(side, side))

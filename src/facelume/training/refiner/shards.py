@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from facelume.camera import CROP_SIZE_PX
 from facelume.data.fingerprint import Fingerprint, file_digest, photos_digest
 from facelume.data.photos import PhotoRecord, load_photo_records
 from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
@@ -146,7 +147,7 @@ class _ShardSource:
 
     def _crops(self, records: list[PhotoRecord]) -> LabelledCrops:
         part = [crop_of_photo(record) for record in records]
-        bare = np.ones((224, 224), dtype=np.float32)
+        bare = np.ones((CROP_SIZE_PX, CROP_SIZE_PX), dtype=np.float32)
         images = torch.from_numpy(np.stack([crop for crop, _, _ in part])).movedim(-1, 1)
         return LabelledCrops(
             image_srgb=images,
