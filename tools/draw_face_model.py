@@ -19,6 +19,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "src")]
 from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey  # noqa: E402
 
 from facelume.face_model import FaceModel, load_open_face_model  # noqa: E402
+from facelume.types import EYE_PARTS, FacePart  # noqa: E402
 
 PART_COLOURS = np.array(
     [[1, 0.86, 0.77], [1, 1, 1], [1, 1, 1], [0.8, 0.35, 0.33], [1, 1, 0.92], [1, 1, 0.92], [0.9, 0.45, 0.45]]
@@ -57,7 +58,7 @@ class Artist:
         self.faces = model.topology.faces.numpy()
         self.part = model.topology.face_part.numpy()
         self.uv = model.topology.uvs.numpy()[model.topology.uv_faces.numpy()]
-        ball = np.unique(self.faces[self.part == 1])
+        ball = np.unique(self.faces[self.part == FacePart.LEFT_EYE])
         rest = model.mean_shape.numpy()[ball]
         self.pupils = [ball[np.argmax(rest[:, 2])]]
         self.pupils.append(int(model.topology.mirror_vertices[self.pupils[0]]))
@@ -94,7 +95,7 @@ class Artist:
             colour = texture[uv[:, 1].astype(int), uv[:, 0].astype(int)]
         else:
             surface = (vertices[self.faces[face]] * buffer.bary_coords[hit][..., None]).sum(1)
-            for number, pupil in zip((1, 2), self.pupils, strict=True):
+            for number, pupil in zip(EYE_PARTS, self.pupils, strict=True):
                 dark = (self.part[face] == number) & (
                     np.linalg.norm(surface - vertices[pupil], axis=1) < 0.0058
                 )

@@ -46,6 +46,7 @@ from facelume.geometry.face_mesh import (
     RIGHT_EYE_CONTOUR,
 )
 from facelume.raster import geometry_buffers, sample_map
+from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart
 
 MAX_YAW_DEG = 50.0
 EYE_MARGIN_PX = 4
@@ -86,10 +87,10 @@ def counted_pixels(model: FaceModel, scene: SyntheticScene) -> np.ndarray:
     matrix = cam_from_model(pose[:3], pose[3:])
     buffers = geometry_buffers(model.topology, vertices[None], matrix[None], CROP_CAMERA)
     part = buffers.part[0].numpy()
-    eyes = np.isin(part, (1, 2)) | _inside(scene.landmarks_px, (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR))
-    mouth = (part >= 3) | _inside(scene.landmarks_px, (INNER_LIP_CONTOUR,))
+    eyes = np.isin(part, EYE_PARTS) | _inside(scene.landmarks_px, (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR))
+    mouth = np.isin(part, MOUTH_PARTS) | _inside(scene.landmarks_px, (INNER_LIP_CONTOUR,))
     eyes = binary_dilation(eyes, iterations=EYE_MARGIN_PX)
-    return buffers.face_mask[0].numpy() & (part == 0) & ~eyes & ~binary_dilation(mouth)
+    return buffers.face_mask[0].numpy() & (part == FacePart.SKIN) & ~eyes & ~binary_dilation(mouth)
 
 
 def _inside(landmarks_px: np.ndarray, contours: tuple[tuple[int, ...], ...]) -> np.ndarray:

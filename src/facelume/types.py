@@ -6,11 +6,12 @@ Numpy arrays in a record are read-only views: who wants to edit one takes a copy
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import IntEnum
 from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 _Array = TypeVar("_Array", bound=np.ndarray)
@@ -42,6 +43,31 @@ def on_device(record: _Record, device: torch.device | str) -> _Record:
     assert not isinstance(record, type)
     values = {f.name: getattr(record, f.name) for f in fields(record)}
     return replace(record, **{k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)})
+
+
+class FacePart(IntEnum):
+    """What a triangle of a head belongs to; every face model, map and file of the package counts like this.
+
+    Where nothing is seen, pixels and texels hold -1.
+    """
+
+    SKIN = 0
+    LEFT_EYE = 1
+    RIGHT_EYE = 2
+    MOUTH_INTERIOR = 3
+    UPPER_TEETH = 4
+    LOWER_TEETH = 5
+    TONGUE = 6
+
+
+EYE_PARTS = (FacePart.LEFT_EYE, FacePart.RIGHT_EYE)
+MOUTH_PARTS = (FacePart.MOUTH_INTERIOR, FacePart.UPPER_TEETH, FacePart.LOWER_TEETH, FacePart.TONGUE)
+"""What lies behind the lips."""
+
+
+def is_part(part: Shaped[Tensor, "*shape"], parts: tuple[FacePart, ...]) -> Bool[Tensor, "*shape"]:
+    """Where a map of parts holds one of ``parts``."""
+    return torch.isin(part, torch.tensor(parts, dtype=part.dtype, device=part.device))
 
 
 @dataclass(frozen=True)
@@ -106,8 +132,7 @@ class Topology:
         faces: Vertex indices of each triangle, counter-clockwise seen from outside.
         uvs: Atlas coordinates in [0, 1], origin top-left. The atlas is its own mirror image in u.
         uv_faces: Index into ``uvs`` for each triangle corner.
-        face_part: Part of each triangle: 0 skin, 1 left eye, 2 right eye, 3 mouth interior, 4 upper teeth,
-            5 lower teeth, 6 tongue.
+        face_part: Part of each triangle, a :class:`FacePart`.
         face_front: True where the triangle belongs to the face front (no ears, scalp or neck): M_proj.
         mirror_vertices: Vertex on the other side of the head for each vertex; an involution.
     """

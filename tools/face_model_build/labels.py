@@ -6,6 +6,7 @@ import numpy as np
 
 from face_model_build.regions import face_border_path, inside_loop
 from face_model_build.topology import ControlMesh
+from facelume.types import EYE_PARTS, FacePart
 
 EYE_CAP_DEG = 72.0
 EAR_SHARE = 0.9
@@ -35,17 +36,17 @@ def label_quads(mesh: ControlMesh, mean_dm: np.ndarray, ear_motion: np.ndarray) 
     label[is_ear & ~near_face] = "ear"
     label[mesh.quad_island == 3] = "socket"
     label[mesh.quad_island == 1] = "mouth"
-    for number, name in ((1, "cap_left"), (2, "cap_right")):
+    for number, name in zip(EYE_PARTS, ("cap_left", "cap_right"), strict=True):
         eye = part == number
         middle = mean_dm[np.unique(quads[eye])].mean(0)
         direction = centre[eye] - middle
         angle = np.degrees(np.arccos(direction[:, 2] / np.linalg.norm(direction, axis=1)))
         label[eye] = np.where(angle < EYE_CAP_DEG, name, "eye_back")
-    label[part == 6] = "tongue"
-    gum = (part == 3) & (mesh.quad_island < 0)
-    first_lower = np.flatnonzero(part == 5).min()
+    label[part == FacePart.TONGUE] = "tongue"
+    gum = (part == FacePart.MOUTH_INTERIOR) & (mesh.quad_island < 0)
+    first_lower = np.flatnonzero(part == FacePart.LOWER_TEETH).min()
     label[gum] = np.where(np.flatnonzero(gum) > first_lower, "gum_lower", "gum_upper")
-    for number, first in ((4, 0), (5, 6)):
+    for number, first in ((FacePart.UPPER_TEETH, 0), (FacePart.LOWER_TEETH, 6)):
         tooth = part == number
         label[tooth] = [f"tooth_{first + n}" for n in mesh.quad_tooth[tooth]]
     return label

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
 from facelume.geometry.face_mesh import NUM_LANDMARKS, NUM_MESH_POINTS
+from facelume.types import EYE_PARTS, FacePart
 
 SIZE_PX, PX_PER_M = 900, 2900.0
 VIEWS_DEG = ((0, 0), (-14, 0), (14, 0), (0, 10), (0, -10), (-24, 0), (24, 0))
@@ -100,7 +101,7 @@ def _grey_picture(
     surface[hit] = (vertices[faces[buffer.pix_to_face[hit]]] * buffer.bary_coords[hit][..., None]).sum(1)
     colour = np.repeat(grey[..., None], 3, 2) * [0.85, 0.7, 0.62]
     colour[~hit] = 0.75
-    for number in (1, 2):
+    for number in EYE_PARTS:
         eye = hit & (part[np.maximum(buffer.pix_to_face, 0)] == number)
         if not eye.any():
             continue
@@ -110,7 +111,8 @@ def _grey_picture(
         colour[eye] = np.where(far[eye][:, None] < 0.0058, 0.12, 0.9)
     on_mean = np.zeros((SIZE_PX, SIZE_PX, 3))
     on_mean[hit] = (mean[faces[buffer.pix_to_face[hit]]] * buffer.bary_coords[hit][..., None]).sum(1)
-    colour[hit & np.isin(part[np.maximum(buffer.pix_to_face, 0)], (3, 6))] *= [0.6, 0.3, 0.3]
+    flesh = (FacePart.MOUTH_INTERIOR, FacePart.TONGUE)
+    colour[hit & np.isin(part[np.maximum(buffer.pix_to_face, 0)], flesh)] *= [0.6, 0.3, 0.3]
     return (np.clip(colour, 0, 1) * 255).astype(np.uint8), on_mean, hit
 
 
@@ -177,10 +179,10 @@ def allowed_triangles(faces: np.ndarray, part: np.ndarray, jaw_motion: np.ndarra
         jaw_motion: (V,) how far jawOpen moves each vertex: tells the lower lip from the upper one.
     """
     lower = jaw_motion[faces].mean(1) > 0.45 * jaw_motion.max()
-    lips = np.isin(part, (0, 3))
-    allowed = dict.fromkeys(range(NUM_MESH_POINTS), part == 0)
+    lips = np.isin(part, (FacePart.SKIN, FacePart.MOUTH_INTERIOR))
+    allowed = dict.fromkeys(range(NUM_MESH_POINTS), part == FacePart.SKIN)
     allowed |= dict.fromkeys(UPPER_INNER_LIP, lips & ~lower) | dict.fromkeys(LOWER_INNER_LIP, lips & lower)
-    return allowed | dict.fromkeys(IRIS, np.isin(part, (1, 2)))
+    return allowed | dict.fromkeys(IRIS, np.isin(part, EYE_PARTS))
 
 
 def symmetric_embedding(

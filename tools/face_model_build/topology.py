@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 
 from face_model_build.makehuman import BaseMesh
 from face_model_build.teeth import TeethRow, tooth_row
+from facelume.types import EYE_PARTS, FacePart
 
-PART_NAMES = ("skin", "eye_left", "eye_right", "mouth_interior", "teeth_upper", "teeth_lower", "tongue")
 SOCKET_RINGS = 2
 
 
@@ -21,7 +21,7 @@ class ControlMesh:
 
     Attributes:
         quads: (Q, 4) control vertex indices, counter-clockwise from outside.
-        quad_part: (Q,) index into ``PART_NAMES``.
+        quad_part: (Q,) ``FacePart`` of each quad.
         quad_island: (Q,) where a quad of the body lies: 0 outer head, 1 inner mouth, 2 neck, 3 eye
             socket; -1 other parts.
         quad_tooth: (Q,) number of the tooth in its jaw's half, -1 elsewhere.
@@ -100,8 +100,10 @@ def build_control_mesh(base: BaseMesh, mean_dm: np.ndarray, base_mirror: np.ndar
     keep[socket] = _grow(body[socket], seam, SOCKET_RINGS, len(mean_dm))
     body, island = body[keep], island[keep]
 
-    blocks = [(body, np.where(island == 1, 3, 0), island)]
-    for part, group in ((1, "helper-l-eye"), (2, "helper-r-eye"), (6, "helper-tongue")):
+    blocks = [(body, np.where(island == 1, FacePart.MOUTH_INTERIOR, FacePart.SKIN), island)]
+    for part, group in zip(
+        (*EYE_PARTS, FacePart.TONGUE), ("helper-l-eye", "helper-r-eye", "helper-tongue"), strict=True
+    ):
         quads = base.quads[group]
         blocks.append((quads, np.full(len(quads), part), np.full(len(quads), -1)))
     quads = np.concatenate([b[0] for b in blocks])
@@ -118,11 +120,14 @@ def build_control_mesh(base: BaseMesh, mean_dm: np.ndarray, base_mirror: np.ndar
     weights = _smooth_neck_ring(quads, len(used)) @ weights
     offset = np.zeros((len(used), 3))
     tooth = np.full(len(quads), -1)
-    for number, group in ((4, "helper-upper-teeth"), (5, "helper-lower-teeth")):
-        row: TeethRow = tooth_row(base.quads[group], mean_dm, upper=number == 4)
+    for number, group in (
+        (FacePart.UPPER_TEETH, "helper-upper-teeth"),
+        (FacePart.LOWER_TEETH, "helper-lower-teeth"),
+    ):
+        row: TeethRow = tooth_row(base.quads[group], mean_dm, upper=number == FacePart.UPPER_TEETH)
         start = len(offset)
         quads = np.concatenate([quads, row.quads + start])
-        part = np.concatenate([part, np.where(row.quad_is_gum, 3, number)])
+        part = np.concatenate([part, np.where(row.quad_is_gum, FacePart.MOUTH_INTERIOR, number)])
         island = np.concatenate([island, np.full(len(row.quads), -1)])
         tooth = np.concatenate([tooth, row.quad_tooth])
         mirror = np.concatenate([mirror, row.mirror + start])

@@ -10,12 +10,12 @@ import pygltflib as gltf
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from facelume.types import Mesh
+from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart, Mesh
 
 MAX_BYTES = 8_000_000
 _STILL_M = 2e-5  # a vertex that moves less than 0.02 mm stays where it is
 _STILL_NORMAL = 0.02
-_MATERIALS = (("skin", (0,), 0.55), ("eyes", (1, 2), 0.25), ("mouth", (3, 4, 5, 6), 0.45))
+_MATERIALS = (("skin", (FacePart.SKIN,), 0.55), ("eyes", EYE_PARTS, 0.25), ("mouth", MOUTH_PARTS, 0.45))
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RiggedFace:
     Attributes:
         neutral: Face without expression, metres, model axes (+Y up, +Z forward), which are glTF's.
         normals: Unit normal of each vertex of the neutral face.
-        face_part: Part of each triangle as in ``types.Topology``.
+        face_part: :class:`~facelume.types.FacePart` of each triangle.
         target_names: Name of each morph target (ARKit's).
         target_deltas: Displacement of each vertex at weight 1, metres.
         target_normals: Unit normal of each vertex at weight 1.

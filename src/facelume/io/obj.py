@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from facelume.types import Mesh
+from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart, Mesh
 
-_GROUPS = (("skin", (0,)), ("eyes", (1, 2)), ("mouth", (3, 4, 5, 6)))
+_GROUPS = (("skin", (FacePart.SKIN,)), ("eyes", EYE_PARTS), ("mouth", MOUTH_PARTS))
 
 
 def save_obj(
@@ -25,7 +25,7 @@ def save_obj(
         path: Target of the OBJ.
         mesh: Mesh with its atlas; v is flipped on writing because OBJ counts it from the bottom.
         normals: Unit normal of each vertex.
-        face_part: Part of each triangle as in ``types.Topology``.
+        face_part: :class:`~facelume.types.FacePart` of each triangle.
         texture_name: File name of the texture, relative to the OBJ.
     """
     flipped = mesh.uvs * np.array([1.0, -1.0]) + np.array([0.0, 1.0])

@@ -39,13 +39,13 @@ from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import Reconstruction
 from facelume.raster import render
 from facelume.refinement.light_map import (
-    FIRST_MOUTH_PART,
     inner_mouth_gain,
     light_inner_mouth,
     settle_light,
 )
 from facelume.refinement.refine import RefinerInput, RefinerOutput, refine
 from facelume.reflectance import linear_from_srgb
+from facelume.types import MOUTH_PARTS, is_part
 from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, resize_map, texel_map, unwrap
 from facelume.weights import WeightRecord, build_and_load, find_record
 
@@ -244,7 +244,7 @@ class Reconstructor:
             texels.normal_light,
             coarse,
         )
-        shown = (buffers.part[0] >= FIRST_MOUTH_PART) & (parsing[0] > 0.5)
+        shown = is_part(buffers.part[0], MOUTH_PARTS) & (parsing[0] > 0.5)
         crop_linear = linear_from_srgb(torch.from_numpy(face.crop_srgb)).to(light).permute(2, 0, 1)
         gain = inner_mouth_gain(render(buffers, refined.albedo, coarse)[0], crop_linear, shown)
         refined = replace(refined, light=light_inner_mouth(light, coarse, texels.part, gain))

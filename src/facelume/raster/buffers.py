@@ -14,7 +14,7 @@ from facelume.geometry import vertex_normals
 from facelume.illumination import irradiance_image, irradiance_map
 from facelume.raster.rasterizer import RasterResult, interpolate, rasterize, sample_map
 from facelume.raster.visibility import Backend
-from facelume.types import Topology
+from facelume.types import FacePart, Topology
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class GeometryBuffers:
         normal_light: Unit normal in the light frame (+X right, +Y up, +Z to the viewer); 0 where empty.
         mask: True where any part of the head is seen.
         face_mask: M_proj: True where the face front is seen, or an eye, teeth or the inner mouth through it.
-        part: Part number of the visible triangle (``Topology.face_part``), -1 where empty.
+        part: :class:`~facelume.types.FacePart` of the visible triangle, -1 where empty.
         depth: Camera z, metres; 0 where empty.
         pix_to_face: Visible triangle, -1 where empty.
     """
@@ -80,7 +80,7 @@ def buffers_from_raster(
     uvs = topology.uvs.to(vertices_cam.dtype).expand(vertices_cam.shape[0], -1, -1)
     mask = pix_to_face >= 0
     face = pix_to_face.clamp(min=0)
-    counted = topology.face_front | (topology.face_part > 0)
+    counted = topology.face_front | (topology.face_part != FacePart.SKIN)
     return GeometryBuffers(
         uv=interpolate(uvs, topology.uv_faces, pix_to_face, bary_coords),
         normal_light=functional.normalize(normal, dim=1),

@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from facelume.types import MOUTH_PARTS, is_part
 from facelume.uv import masked_low_pass
 
 DARK_OFFSET = 0.01
 LARGEST_LOG_GAIN = 1.0
-FIRST_MOUTH_PART = 3
 FEWEST_MOUTH_PIXELS = 12
 MOUTH_GAINS = (0.15, 0.6, 1.2)
 """Least, usual and largest share of the coarse light that gets into a mouth."""
@@ -86,9 +86,9 @@ def light_inner_mouth(
     Args:
         light: SH radiance per texel, channel ``3 k + rgb``.
         coarse_light: SH radiance of the whole face.
-        part: Part number of each texel, at any size that is a multiple of the light map's.
+        part: :class:`~facelume.types.FacePart` of each texel; its size is a multiple of the light map's.
         gain: See :func:`inner_mouth_gain`.
     """
     step = part.shape[-1] // light.shape[-1]
-    is_mouth = (part >= FIRST_MOUTH_PART)[step // 2 :: step, step // 2 :: step]
+    is_mouth = is_part(part, MOUTH_PARTS)[step // 2 :: step, step // 2 :: step]
     return torch.where(is_mouth, gain * coarse_light.flatten(1)[..., None, None], light)

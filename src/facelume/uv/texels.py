@@ -28,7 +28,7 @@ class TexelMap:
         face_index: Triangle of each texel, -1 beyond the gutter.
         bary_coords: Barycentrics of the texel centre in it; 0 beyond the gutter.
         vertex_index: The triangle's corners (0 beyond the gutter).
-        part: Part number of the triangle (``Topology.face_part``), -1 beyond the gutter.
+        part: :class:`~facelume.types.FacePart` of the triangle, -1 beyond the gutter.
         inside: True where the texel centre itself lies in a triangle, False in the gutter and beyond.
     """
 
@@ -55,7 +55,7 @@ class PosedTexels:
     Attributes:
         position_cam: Place on the surface in camera axes, metres; 0 beyond the gutter.
         normal_light: Unit normal in the light frame (+X right, +Y up, +Z to the viewer); 0 beyond the gutter.
-        part: Part number of each texel, -1 beyond the gutter.
+        part: :class:`~facelume.types.FacePart` of each texel, -1 beyond the gutter.
     """
 
     position_cam: Float[Tensor, "b 3 S S"]

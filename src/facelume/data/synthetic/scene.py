@@ -38,6 +38,7 @@ from facelume.raster import (
     rasterize,
     sample_map,
 )
+from facelume.types import FacePart
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ class SyntheticScenes:
             hair = self._hair_mesh(vertices, matrix, rng)
         light = random_light(self.environment_maps, rng)
         shading, highlight = self._shade(buffers, transform_points(matrix, vertices), hair, light, rng)
-        bare = sample_map(self._bare_map, buffers.uv)[0, 0] * (buffers.part[0] == 0) + (buffers.part[0] > 0)
+        bare = sample_map(self._bare_map, buffers.uv)[0, 0] * (buffers.part[0] == FacePart.SKIN) + (
+            buffers.part[0] > FacePart.SKIN
+        )
         parsing = (bare * buffers.mask[0]).numpy()
         overlay = np.zeros((*parsing.shape, 3))
         alpha = np.zeros(parsing.shape)
@@ -156,7 +159,7 @@ class SyntheticScenes:
             shading=shading.movedim(0, -1).numpy(),
             highlight=highlight.movedim(0, -1).numpy(),
             is_head=buffers.mask[0].numpy(),
-            is_skin=(buffers.face_mask[0] & (buffers.part[0] == 0)).numpy(),
+            is_skin=(buffers.face_mask[0] & (buffers.part[0] == FacePart.SKIN)).numpy(),
             overlay=overlay.astype(np.float32),
             overlay_alpha=alpha.astype(np.float32),
             behind=behind.astype(np.float32),

@@ -21,9 +21,8 @@ from facelume.data.synthetic.light import SceneLight
 from facelume.geometry import vertex_normals
 from facelume.illumination import irradiance, sh_basis
 from facelume.raster import GeometryBuffers, directional_visibility, sample_map
+from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart, is_part
 
-_EYE_PARTS = (1, 2)
-_WET_PARTS = (3, 4, 5, 6)
 # Smoothing of the glossy reflection of the ambient light: band factors of a lobe of roughness about 0.4.
 _GLOSSY_BANDS = (1.0, *(0.9,) * 3, *(0.7,) * 5)
 
@@ -138,11 +137,13 @@ def shade_head(
     part = buffers.part[0].flatten()[pixels]
     smooth_normals = buffers.normal_light[0].movedim(0, -1).reshape(-1, 3)[pixels]
     bump = sample_map(material.bump_map, buffers.uv)[0, 0]
-    normals = torch.where((part == 0)[:, None], _bent_normals(smooth_normals, bump, pixels), smooth_normals)
+    normals = torch.where(
+        (part == FacePart.SKIN)[:, None], _bent_normals(smooth_normals, bump, pixels), smooth_normals
+    )
     view = functional.normalize(-points, dim=-1)
     open_share = occlusion.flatten()[pixels][:, None]
-    is_eye = torch.isin(part, torch.tensor(_EYE_PARTS, dtype=part.dtype))
-    is_wet = torch.isin(part, torch.tensor(_WET_PARTS, dtype=part.dtype))
+    is_eye = is_part(part, EYE_PARTS)
+    is_wet = is_part(part, MOUTH_PARTS)
     gloss = sample_map(material.gloss_map, buffers.uv)[0, 0].flatten()[pixels] * material.specular_strength
     gloss = torch.where(is_eye, 2.0, torch.where(is_wet, 1.5, gloss))
     roughness = torch.where(is_eye, 0.12, torch.where(is_wet, 0.25, material.roughness))
@@ -162,7 +163,9 @@ def shade_head(
     canvas = torch.zeros(height * width, 6)
     canvas[pixels] = torch.cat([received, highlight], -1)
     irradiance_image, highlight_image = canvas.reshape(height, width, 6).movedim(-1, 0).split(3)
-    irradiance_image = _bleed(irradiance_image, buffers.mask[0] & (buffers.part[0] == 0), material.bleed_px)
+    irradiance_image = _bleed(
+        irradiance_image, buffers.mask[0] & (buffers.part[0] == FacePart.SKIN), material.bleed_px
+    )
     return ShadedHead(irradiance_image / math.pi * buffers.mask[0], highlight_image)
 
 

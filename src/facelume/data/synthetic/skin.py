@@ -10,9 +10,9 @@ from torch import Tensor
 from facelume.data.synthetic.head import random_coefficients
 from facelume.data.synthetic.skin_detail import BLOOD, MELANIN
 from facelume.face_model import FaceModel
+from facelume.types import FacePart
 from facelume.uv import texel_map
 
-_SKIN_PART = 0
 _REFLECTANCE_RANGE = (0.005, 0.9)
 
 
@@ -30,7 +30,7 @@ def random_skin(
 
 def skin_of_atlas(model: FaceModel, size: int) -> Float[Tensor, "{size} {size}"]:
     """1 on skin, lips and brows all over the head, 0 on eyes, teeth and mouth and beyond the charts."""
-    is_skin = (texel_map(model.topology, size).part == _SKIN_PART).float()
+    is_skin = (texel_map(model.topology, size).part == FacePart.SKIN).float()
     return is_skin * (1.0 - model.uv_mask("eyes", size))
 
 

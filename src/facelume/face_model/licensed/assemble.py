@@ -20,7 +20,7 @@ from facelume.face_model.licensed.albedo_maps import AlbedoMaps
 from facelume.face_model.model import FaceModel, LinearShape
 from facelume.face_model.open_model import atlas_id_of
 from facelume.reflectance import linear_from_srgb
-from facelume.types import LandmarkEmbedding, Topology
+from facelume.types import EYE_PARTS, FacePart, LandmarkEmbedding, Topology, is_part
 from facelume.uv import interpolate_texels, texel_map
 
 FOLDER_VARIABLE = "FACELUME_MODELS"
@@ -314,7 +314,7 @@ def _region_masks(topology: Topology) -> dict[str, Float[Tensor, "256 256"]]:
     owner = texels.face_index.clamp(min=0)
     masks = {
         "face": topology.face_front[owner],
-        "skin": topology.face_part[owner] == 0,
-        "eyes": (topology.face_part[owner] == 1) | (topology.face_part[owner] == 2),
+        "skin": topology.face_part[owner] == FacePart.SKIN,
+        "eyes": is_part(topology.face_part[owner], EYE_PARTS),
     }
     return {name: (mask & texels.inside).float() for name, mask in masks.items()}

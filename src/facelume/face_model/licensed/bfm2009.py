@@ -35,6 +35,7 @@ from facelume.face_model.licensed.assemble import (
 )
 from facelume.face_model.licensed.disk_atlas import disk_atlas
 from facelume.face_model.model import FaceModel
+from facelume.types import FacePart
 
 BFM2009 = FaceModelSource(
     name="bfm2009",
@@ -122,7 +123,7 @@ def _assemble(model: _FrontModel, used: list[Path], counts: tuple[int, int, int]
             faces=faces,
             uvs=uvs,
             uv_faces=uv_faces,
-            face_part=np.zeros(len(faces), np.uint8),
+            face_part=np.full(len(faces), FacePart.SKIN, np.uint8),
             face_front=model.is_front_vertex[faces].all(1),
             landmarks68=landmarks_at_vertices(model.landmark_vertices, faces, owner="bfm2009"),
             colours=SurfaceColours(

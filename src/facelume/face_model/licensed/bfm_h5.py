@@ -29,6 +29,7 @@ from facelume.face_model.licensed.assemble import (
 )
 from facelume.face_model.licensed.disk_atlas import disk_atlas
 from facelume.face_model.model import FaceModel
+from facelume.types import FacePart
 
 if TYPE_CHECKING:
     import h5py
@@ -112,7 +113,7 @@ def load_bfm_h5(
             faces=faces,
             uvs=uvs,
             uv_faces=uv_faces,
-            face_part=np.zeros(len(faces), np.uint8),
+            face_part=np.full(len(faces), FacePart.SKIN, np.uint8),
             face_front=front_by_position(mean, faces, eyes_middle),
             landmarks68=None,
             colours=SurfaceColours(colour_mean / scale, colour_basis / scale, is_linear=False),

@@ -36,6 +36,7 @@ from facelume.face_model.licensed.obj_geometry import read_obj_geometry
 from facelume.face_model.licensed.official_pickle import read_pickle, read_pickled_npy
 from facelume.face_model.model import FaceModel
 from facelume.geometry import rotation_from_rotvec
+from facelume.types import EYE_PARTS, FacePart
 
 _ALBEDOMM = "albedoModel2020_FLAME_albedoPart.npz"
 _TEXTURES = (_ALBEDOMM, "FLAME_texture.npz", "FLAME_albedo_from_BFM.npz")
@@ -204,8 +205,9 @@ def _posed_offset(
 
 
 def _parts(weights: Float[np.ndarray, "V 5"], faces: Int[np.ndarray, "F 3"]) -> np.ndarray:
-    """Eyeballs are what the eye joints carry: 1 left, 2 right; all else is skin, 0."""
-    part_of_vertex = np.select([weights[:, _LEFT_EYE] > 0.5, weights[:, _RIGHT_EYE] > 0.5], [1, 2], 0)
+    """Eyeballs are what the eye joints carry; all else is skin."""
+    is_eye = [weights[:, joint] > 0.5 for joint in (_LEFT_EYE, _RIGHT_EYE)]
+    part_of_vertex = np.select(is_eye, EYE_PARTS, FacePart.SKIN)
     return part_of_vertex[faces].min(1).astype(np.uint8)
 
 

@@ -26,6 +26,7 @@ from facelume.face_model.licensed.assemble import (
 )
 from facelume.face_model.licensed.obj_geometry import read_obj_geometry, read_obj_vertices
 from facelume.face_model.model import FaceModel
+from facelume.types import FacePart
 
 _NEUTRAL, _INDEX = "generic_neutral_mesh.obj", "vertex_indices.json"
 ICT = FaceModelSource(
@@ -206,13 +207,13 @@ def _within(faces: Int[np.ndarray, "F 3"], limits: tuple[int, int]) -> np.ndarra
 
 def _parts(faces: Int[np.ndarray, "F 3"], layout: IctLayout) -> np.ndarray:
     numbered = (
-        (1, (layout.left_eye,)),
-        (2, (layout.right_eye,)),
-        (3, layout.mouth),
-        (4, (layout.upper_teeth,)),
-        (5, (layout.lower_teeth,)),
+        (FacePart.LEFT_EYE, (layout.left_eye,)),
+        (FacePart.RIGHT_EYE, (layout.right_eye,)),
+        (FacePart.MOUTH_INTERIOR, layout.mouth),
+        (FacePart.UPPER_TEETH, (layout.upper_teeth,)),
+        (FacePart.LOWER_TEETH, (layout.lower_teeth,)),
     )
-    parts = np.zeros(len(faces), np.uint8)
+    parts = np.full(len(faces), FacePart.SKIN, np.uint8)
     for number, ranges in numbered:
         for limits in ranges:
             parts[_within(faces, limits)] = number

@@ -28,6 +28,7 @@ from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers, sample_map
 from facelume.reflectance import linear_from_srgb
 from facelume.training.prior.losses import AlbedoProbe
+from facelume.types import FacePart
 
 LABELS_NAME = "labels.npz"
 _BATCH = 32
@@ -157,7 +158,7 @@ def _appearance(
     pose = cam_from_model(fit.rotvec[rows], fit.translation[rows])
     vertices = model.shape(fit.identity[rows], fit.expression[rows])
     buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA.resized(_SIDE_PX))
-    usable = buffers.face_mask & (buffers.part == 0) & (parsing > 0.7)
+    usable = buffers.face_mask & (buffers.part == FacePart.SKIN) & (parsing > 0.7)
     return _fit_colours(colours, crops, usable, buffers.uv, buffers.normal_light)
 
 
