@@ -29,7 +29,13 @@ from facelume.illumination.light import (
     unit_light,
     with_front_shading,
 )
-from facelume.illumination.rotation import rotate_sh, sh_rotation_matrix, yaw_rotation
+from facelume.illumination.rotation import (
+    mirror_sh,
+    roll_rotation,
+    rotate_sh,
+    sh_rotation_matrix,
+    yaw_rotation,
+)
 from facelume.illumination.sh import NUM_SH, sh_basis
 
 __all__ = [
@@ -53,7 +59,9 @@ __all__ = [
     "light_tensor",
     "load_environment_map",
     "load_light",
+    "mirror_sh",
     "resolve_light",
+    "roll_rotation",
     "rotate_sh",
     "sh_basis",
     "sh_from_deca",

@@ -1,4 +1,4 @@
-"""Rotating a light that is given as spherical harmonics."""
+"""Turning and mirroring a light that is given as spherical harmonics."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from facelume.geometry import rotation_from_rotvec
 from facelume.illumination.sh import sh_basis
+
+# x -> -x: the basis functions x, xy and xz are odd in x.
+_MIRROR_SIGNS = (1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
 
 
 def sh_rotation_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 9 9"]:
     """Matrix that rotates coefficients: the light from direction d comes from ``rotation @ d`` afterwards.
 
-    Exact: products of two basis functions have degree 4, and the quadrature behind it integrates those
-        exactly.
-    Differentiable with respect to the rotation.
+    Exact up to rounding: products of two basis functions have degree 4, which the quadrature behind it
+    integrates exactly. Differentiable with respect to the rotation.
+
+    Args:
+        rotation: Proper rotation of light axes (+X right, +Y up, +Z to the viewer).
+
+    Returns:
+        Matrix that turns a column of nine radiance coefficients.
     """
     directions, weights = _quadrature()
     nodes = rotation.new_tensor(directions)
     projection = sh_basis(nodes).T * rotation.new_tensor(weights)
-    # Radiance after turning, at node d, is the old radiance at R^T d; rows are directions, hence ``nodes @
-    # R``.
+    # Radiance after turning, at node d, is the old radiance at R^T d; rows are directions: ``nodes @ R``.
     return projection @ sh_basis(nodes @ rotation)
 
 
@@ -35,10 +43,21 @@ def rotate_sh(
     return sh_rotation_matrix(rotation) @ sh_radiance
 
 
+def mirror_sh(sh_radiance: Float[Tensor, "*batch 9 3"]) -> Float[Tensor, "*batch 9 3"]:
+    """The light of the mirrored picture: what came from the left comes from the right (light axes)."""
+    return sh_radiance * sh_radiance.new_tensor(_MIRROR_SIGNS)[:, None]
+
+
 def yaw_rotation(yaw_rad: float) -> Float[Tensor, "3 3"]:
     """Rotation about +Y (up), right-handed: light from the viewer (+Z) moves to picture right (+X)."""
     cosine, sine = math.cos(yaw_rad), math.sin(yaw_rad)
     return torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+
+
+def roll_rotation(roll_rad: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation about +Z (to the viewer), right-handed: light from picture right (+X) moves up (+Y)."""
+    zero = torch.zeros_like(roll_rad)
+    return rotation_from_rotvec(torch.stack((zero, zero, roll_rad), dim=-1))
 
 
 @functools.cache

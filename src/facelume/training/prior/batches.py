@@ -24,6 +24,7 @@ from facelume.data.synthetic.faces import read_shard
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.fitting import landmark_basis
+from facelume.illumination import mirror_sh, roll_rotation, rotate_sh
 from facelume.networks.prior import PriorOutput
 from facelume.training.objective import Objective, Step
 from facelume.training.prior.config import PriorTrainingConfig
@@ -33,8 +34,6 @@ from facelume.training.prior.validation import PriorValidation
 from facelume.types import on_device
 
 _WORST_RESIDUAL_PX = 5.0
-# Radiance coefficients that change sign when left and right are exchanged: those odd in x.
-_ODD_IN_X = (3, 4, 7)
 
 
 def placed_light(
@@ -42,24 +41,13 @@ def placed_light(
     contract_from_crop: Float[Tensor, "b 2 3"],
     is_mirrored: Float[Tensor, " b"],
 ) -> Float[Tensor, "b 9 3"]:
-    """Light of a crop that was cut turned or mirrored, light axes.
-
-    Turning the picture turns its light about the viewing axis: coefficients mix in pairs of equal order.
-    """
-    mirror = torch.ones(9).to(light)
-    mirror[list(_ODD_IN_X)] = -1.0
-    light = torch.where(is_mirrored[:, None, None] > 0.5, light * mirror[:, None], light)
+    """Light of a crop that was cut turned or mirrored, light axes."""
+    light = torch.where(is_mirrored[:, None, None] > 0.5, mirror_sh(light), light)
     flip = torch.where(is_mirrored > 0.5, -1.0, 1.0)
     # Columns of the map are the crop's axes in the contract crop; undo the mirror before reading the angle.
     angle = torch.atan2(contract_from_crop[:, 1, 0], contract_from_crop[:, 0, 0] * flip)
     # Crop axes turned clockwise (y is down) show the scene turned counter-clockwise: +angle with y up.
-    cos1, sin1 = angle.cos()[:, None], angle.sin()[:, None]
-    cos2, sin2 = (2 * angle).cos()[:, None], (2 * angle).sin()[:, None]
-    turned = light.clone()
-    for x_index, y_index, cosine, sine in ((3, 1, cos1, sin1), (7, 5, cos1, sin1), (8, 4, cos2, sin2)):
-        turned[:, x_index] = cosine * light[:, x_index] - sine * light[:, y_index]
-        turned[:, y_index] = sine * light[:, x_index] + cosine * light[:, y_index]
-    return turned
+    return rotate_sh(light, roll_rotation(angle))
 
 
 class SyntheticCrops:

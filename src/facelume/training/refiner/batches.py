@@ -12,11 +12,9 @@ from jaxtyping import Bool, Float, Int8, UInt8
 from torch import Tensor
 
 from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
+from facelume.illumination import mirror_sh
 from facelume.refinement.refine import RefinerInput
 from facelume.reflectance import linear_from_srgb
-
-# Coefficients that change sign when a picture is mirrored: x, xy, xz.
-_ODD_IN_X = (3, 4, 7)
 
 
 @dataclass(frozen=True)
@@ -139,9 +137,7 @@ def to_batch(
         )
         flip_x = normals.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         normals = torch.where(mirror[:, None, None, None], normals.flip(-1) * flip_x, normals)
-        odd = torch.ones(9, device=light.device)
-        odd[list(_ODD_IN_X)] = -1.0
-        light = torch.where(mirror[:, None, None], light * odd[:, None], light)
+        light = torch.where(mirror[:, None, None], mirror_sh(light), light)
     has_truth = torch.tensor([float(shard.has_truth[row]) for shard, row in items], device=device)
     return RefinerBatch(
         maps=RefinerInput(texture, visibility, normals, prior, light),
