@@ -19,7 +19,7 @@ class AugmentConfig:
 
     Attributes:
         rotation_deg: Largest rotation to either side.
-        scale_low: Smallest size of the face, relative to the contract crop.
+        scale_low: Smallest size of the face, relative to the canonical crop.
         scale_high: Largest size of the face.
         shift: Largest shift of the face, as a fraction of the crop.
         shear: Largest shear and relative stretch.
@@ -52,14 +52,14 @@ class CropBatch:
         image_srgb: Crops in [0, 1].
         parsing: ``M_parsing`` in [0, 1] at a quarter of the crops' resolution, zero under occluders.
         landmarks_px: Landmarks in pixels of a 224 px crop.
-        contract_from_crop: Affine map from pixels of this crop to pixels of the unchanged contract crop.
+        canonical_from_crop: Affine map from pixels of this crop to pixels of the unchanged canonical crop.
         is_mirrored: Whether the picture was mirrored.
     """
 
     image_srgb: Float[Tensor, "b 3 s s"]
     parsing: Float[Tensor, "b 1 q q"]
     landmarks_px: Float[Tensor, "b 478 2"]
-    contract_from_crop: Float[Tensor, "b 2 3"]
+    canonical_from_crop: Float[Tensor, "b 2 3"]
     is_mirrored: Float[Tensor, " b"]
 
 
@@ -70,7 +70,7 @@ def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -
 def random_placement(
     num_samples: int, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[Float[Tensor, "b 2 3"], Float[Tensor, " b"]]:
-    """Draw affine maps from the new crop to the contract crop and which samples are mirrored."""
+    """Draw affine maps from the new crop to the canonical crop and which samples are mirrored."""
     strength = torch.where(torch.rand(num_samples, generator=generator) < config.mild_fraction, 0.2, 1.0)
     angle = (
         _uniform(generator, -1.0, 1.0, num_samples)
@@ -169,15 +169,15 @@ def crop_batch(
     Args:
         pictures: Cached sRGB pictures.
         masks: Cached parsing masks x 255.
-        landmarks_px: Landmarks in contract-crop pixels.
+        landmarks_px: Landmarks in pixels of the canonical crop.
         placement: What :func:`random_placement` returned.
-        margin_px: Extent of a cached picture in contract-crop pixels.
+        margin_px: Extent of a cached picture in pixels of the canonical crop.
         side_px: Resolution of the crops.
         mirror_permutation: Landmark order of a mirrored picture.
     """
-    contract_from_crop, is_mirrored = placement
+    canonical_from_crop, is_mirrored = placement
     half = CROP_SIZE_PX / 2
-    linear, offset = contract_from_crop[:, :, :2], contract_from_crop[:, :, 2]
+    linear, offset = canonical_from_crop[:, :, :2], canonical_from_crop[:, :, 2]
     centre = (linear @ torch.full((2, 1), half))[..., 0] + offset - half
     theta = torch.cat([linear * half, centre[..., None]], -1) / (margin_px / 2)
     grid = F.affine_grid(theta, [len(theta), 3, side_px, side_px], align_corners=False)
@@ -188,7 +188,7 @@ def crop_batch(
     parsing = F.avg_pool2d(parsing, 4)
     points = torch.linalg.solve(linear[:, None], (landmarks_px - offset[:, None])[..., None])[..., 0]
     points = torch.where(is_mirrored[:, None, None] > 0.5, points[:, mirror_permutation], points)
-    return CropBatch(image, parsing, points, contract_from_crop, is_mirrored)
+    return CropBatch(image, parsing, points, canonical_from_crop, is_mirrored)
 
 
 def augment_appearance(batch: CropBatch, config: AugmentConfig, generator: torch.Generator) -> CropBatch:
@@ -197,7 +197,7 @@ def augment_appearance(batch: CropBatch, config: AugmentConfig, generator: torch
     image = _colour(image, config, generator)
     image, parsing = _occlude(image, batch.parsing, config, generator)
     image = _degrade(image, config, generator).clamp(0, 1)
-    return CropBatch(image, parsing, batch.landmarks_px, batch.contract_from_crop, batch.is_mirrored)
+    return CropBatch(image, parsing, batch.landmarks_px, batch.canonical_from_crop, batch.is_mirrored)
 
 
 def augment_exposure(
@@ -214,6 +214,6 @@ def augment_exposure(
     image, parsing = _occlude(image, batch.parsing, config, generator)
     image = _degrade(image, config, generator).clamp(0, 1)
     return (
-        CropBatch(image, parsing, batch.landmarks_px, batch.contract_from_crop, batch.is_mirrored),
+        CropBatch(image, parsing, batch.landmarks_px, batch.canonical_from_crop, batch.is_mirrored),
         gain,
     )

@@ -50,7 +50,7 @@ class SyntheticConfig:
         strand_fraction: Share with strands over the face.
         glasses_fraction: Share with glasses.
         hand_fraction: Share with a hand or another thing in front of the face.
-        size_jitter: Standard deviation of the log size of the face against the contract crop.
+        size_jitter: Standard deviation of the log size of the face against the canonical crop.
         shift_jitter_px: Standard deviation of the offset of the face.
         pigment_fraction: Share of skins with pigment that the albedo basis does not span.
         is_plain: Leave out every occluder, bleeding light and camera flaw: for measuring albedo.

@@ -38,14 +38,14 @@ _WORST_RESIDUAL_PX = 5.0
 
 def placed_light(
     light: Float[Tensor, "b 9 3"],
-    contract_from_crop: Float[Tensor, "b 2 3"],
+    canonical_from_crop: Float[Tensor, "b 2 3"],
     is_mirrored: Float[Tensor, " b"],
 ) -> Float[Tensor, "b 9 3"]:
     """Light of a crop that was cut turned or mirrored, light axes."""
     light = torch.where(is_mirrored[:, None, None] > 0.5, mirror_sh(light), light)
     flip = torch.where(is_mirrored > 0.5, -1.0, 1.0)
-    # Columns of the map are the crop's axes in the contract crop; undo the mirror before reading the angle.
-    angle = torch.atan2(contract_from_crop[:, 1, 0], contract_from_crop[:, 0, 0] * flip)
+    # Columns of the map are the crop's axes in the canonical crop; undo the mirror before reading the angle.
+    angle = torch.atan2(canonical_from_crop[:, 1, 0], canonical_from_crop[:, 0, 0] * flip)
     # Crop axes turned clockwise (y is down) show the scene turned counter-clockwise: +angle with y up.
     return rotate_sh(light, roll_rotation(angle))
 
@@ -271,7 +271,7 @@ class CoefficientObjective(LandmarkObjective):
         is_mirrored = batch.is_mirrored[:, None] > 0.5
         albedo = self.probe.albedo(labels["albedo"])
         albedo = torch.where(is_mirrored[..., None], albedo[:, self.probe.mirror], albedo)
-        light = placed_light(labels["light"], batch.contract_from_crop, batch.is_mirrored)
+        light = placed_light(labels["light"], batch.canonical_from_crop, batch.is_mirrored)
         light = light * torch.cat([torch.ones_like(gain[:1]).expand(half, 3), gain])[:, None]
         trusted = (labels["residual_px"] < _WORST_RESIDUAL_PX).float()
         follows = (torch.arange(len(index), device=trusted.device) >= half).float()
