@@ -61,7 +61,11 @@ _Tensors = TypeVar("_Tensors", LandmarkBasis, LinearAlbedo)
 
 @dataclass
 class StageTimer:
-    """Seconds per stage, summed where a stage is entered again."""
+    """Stopwatch of one reconstruction.
+
+    Attributes:
+        seconds: Time per stage, summed where a stage is entered again.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.perf_counter)

@@ -44,11 +44,12 @@ class RefinerOutput:
     """What refinement says about a face.
 
     Attributes:
-        albedo: Light-free albedo, linear, (0, 1), at the size of the texture (or of the network without
-        gate). light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the
-        network's maps. gate: How much of the photo's fine detail was taken over, [0, 1], at the size of the
-        network's maps. confidence: Probability that the albedo error is below 0.05 (linear), at the size of
-        the network's maps. albedo_low: The network's own albedo, before detail was transferred.
+        albedo: Light-free albedo, linear, (0, 1), at the size of the texture (of the network without gate).
+        light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the network's maps.
+        gate: How much of the photo's fine detail was taken over, [0, 1], at the size of the network's maps.
+        confidence: Probability that the albedo error is below 0.05 (linear), at the size of the network's
+            maps.
+        albedo_low: The network's own albedo, before detail was transferred.
         confidence_logit: Logit of ``confidence``.
         shading: Irradiance / pi of ``light`` at the texels' normals, linear.
     """

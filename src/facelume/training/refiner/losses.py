@@ -28,7 +28,8 @@ class LossWeights:
     Attributes:
         illumination_regularisation: Detailed light near the coarse one, squared, in radiance units.
         cross_perceptual: Identity under another photo's light (needs recognition weights and the image
-        space). symmetry: Albedo equal to its mirror image.
+            space).
+        symmetry: Albedo equal to its mirror image.
         albedo_smoothness: Albedo smooth where the prior is.
         prior_l1: Albedo near the prior; in the first ``prior_l1_epochs`` epochs only.
         adversarial: Albedo that the PatchGAN takes for the face model's.
