@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from facelume.illumination import irradiance_image, irradiance_map
 from facelume.networks.refiner import RefinerConfig, decode_albedo, decode_light
-from facelume.reflectance import srgb_from_linear
+from facelume.reflectance import shading_from_irradiance, srgb_from_linear
 from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
 
 _NOISE_SEED = 20
@@ -78,7 +77,7 @@ def network_input(
     parts = [fill_with_noise(texture, visibility[:, 0], generator), 2.0 * srgb_from_linear(prior) - 1.0]
     if config.with_context:
         normals = resize_map(maps.normals_light, size)
-        shading = irradiance_image(maps.coarse_light, normals) / math.pi
+        shading = shading_from_irradiance(irradiance_image(maps.coarse_light, normals))
         parts += [2.0 * visibility - 1.0, torch.log(shading.clamp(0.05, 20.0))]
     return torch.cat(parts, dim=1), prior
 
@@ -132,4 +131,4 @@ def map_shading(
 ) -> Float[Tensor, "b 3 m m"]:
     """Irradiance / pi of a light map at the texels' normals, linear, at the size of the light map."""
     normals = resize_map(normals_light, light.shape[-1])
-    return irradiance_map(light, normals).clamp_min(0.0) / math.pi
+    return shading_from_irradiance(irradiance_map(light, normals))
