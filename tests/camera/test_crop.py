@@ -17,7 +17,7 @@ def landmarks(num_points=478, seed=0, size_px=(180.0, 240.0), centre_px=(400.0, 
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-math.pi, math.pi), st.floats(1e-2, 1e2), st.integers(0, 1000), st.sampled_from([468, 478]))
-def test_the_contract_holds_in_the_crops_own_axes(roll_rad, zoom, seed, num_points):
+def test_the_box_is_canonical_in_the_crops_own_axes(roll_rad, zoom, seed, num_points):
     points = landmarks(num_points, seed) * zoom
     transform = crop_from_landmarks(points, roll_rad)
     box = transform.to_crop(points)[:468]

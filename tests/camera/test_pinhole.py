@@ -4,7 +4,7 @@ import torch
 from facelume.camera import CROP_CAMERA, PinholeCamera
 
 
-def test_crop_camera_is_the_one_of_the_contract():
+def test_crop_camera_is_the_one_of_deep3d():
     expected = PinholeCamera(focal_px=1015.0, principal_point_px=(112.0, 112.0), width_px=224, height_px=224)
     assert expected == CROP_CAMERA
 

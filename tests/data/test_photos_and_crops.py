@@ -63,7 +63,7 @@ def test_missing_landmarks_are_named(tmp_path: Path):
         load_photo_records(tmp_path, ("celebahq",))
 
 
-def test_cache_follows_the_contract_and_keeps_landmarks_on_the_picture(photo_root: Path, tmp_path: Path):
+def test_cache_shows_the_canonical_crop_and_keeps_landmarks_on_the_picture(photo_root: Path, tmp_path: Path):
     records = load_photo_records(photo_root, ("celebahq",))
     build_crop_cache(records, tmp_path / "cache", side_px=320)
     cache = open_crop_cache(tmp_path / "cache", crop_fingerprint(records, side_px=320))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facelume.face_model import load_open_face_model
-from facelume.fitting.appearance import Appearance, albedo_basis, fit_appearance, refit_light
+from facelume.fitting.appearance import Appearance, fit_appearance, linear_albedo, refit_light
 from facelume.illumination import irradiance_image
 
 SIZE = 64
@@ -12,7 +12,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def basis():
-    return albedo_basis(load_open_face_model(), size=SIZE)
+    return linear_albedo(load_open_face_model(), size=SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_manifest_has_every_name_of_the_contract(manifest: dict[str, Any], astro
     assert {"l1", "psnr_db", "ssim"} == set(manifest["metrics"]["detail"])
 
 
-def test_crop_is_the_contracts(manifest: dict[str, Any]) -> None:
+def test_crop_is_the_canonical_one(manifest: dict[str, Any]) -> None:
     photo_from_crop = np.array(manifest["crop"]["photo_from_crop"])
     points = np.array(manifest["landmarks_px"]["mediapipe478"])[:468]
     in_crop = np.linalg.solve(photo_from_crop[:, :2], (points - photo_from_crop[:, 2]).T).T

@@ -1,10 +1,13 @@
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.color
 import torch
 
+import facelume
 from facelume.reflectance import (
     ITA_CLASSES,
     cielab_from_linear,
@@ -13,6 +16,7 @@ from facelume.reflectance import (
     linear_from_srgb,
     luminance,
     shade,
+    shading_from_irradiance,
     srgb_from_linear,
 )
 
@@ -49,6 +53,22 @@ def test_shading_is_albedo_times_irradiance_over_pi_and_never_negative():
     albedo = torch.tensor([0.5, 0.5, 0.5])
     received = torch.tensor([math.pi, 2 * math.pi, -1.0])
     torch.testing.assert_close(shade(albedo, received), torch.tensor([0.5, 1.0, 0.0]))
+    white = shading_from_irradiance(received)
+    torch.testing.assert_close(shade(albedo, received), albedo * white)
+
+
+def test_irradiance_becomes_shading_in_one_module():
+    """A fit may divide the basis by pi: it is linear and does not clamp."""
+    package = Path(facelume.__file__).parent
+    elsewhere = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if path.name != "lambert.py"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"(irradiance|received).*/ (math|torch|np)\.pi", line)
+        and "irradiance_basis(" not in line
+    ]
+    assert elsewhere == []
 
 
 def test_luminance_of_white_is_one_and_green_weighs_most():

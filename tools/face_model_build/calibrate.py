@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from face_model_build.identity import SymmetricPca, TargetSpace, align_to, symmetric_pca
 from face_model_build.landmarks import closest_on_triangles, detect
+from facelume.geometry import similarity_from_points
 from facelume.geometry.face_mesh import NUM_MESH_POINTS
 
 NUM_SCAN_PEOPLE, NUM_TEST_PEOPLE = 1500, 60
@@ -68,12 +70,8 @@ class ScanModel:
 
 
 def _similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    ms, mt = source.mean(0), target.mean(0)
-    u, s, vt = np.linalg.svd((target - mt).T @ (source - ms))
-    sign = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ sign @ vt
-    scale = float(np.trace(np.diag(s) @ sign) / ((source - ms) ** 2).sum())
-    return scale, rotation, mt - scale * rotation @ ms
+    found = similarity_from_points(torch.from_numpy(source), torch.from_numpy(target))
+    return float(found.scale), found.rotation.numpy(), found.translation.numpy()
 
 
 def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:

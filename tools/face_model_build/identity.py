@@ -6,7 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.sparse.linalg import eigsh
+
+from facelume.geometry import similarity_from_points
 
 RACES = ("african", "asian", "caucasian")
 OPPOSITES = (
@@ -97,19 +100,11 @@ def random_people(space: TargetSpace, base_dm: np.ndarray, count: int, seed: int
 
 
 def align_to(people: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted similarity alignment of each shape to ``target`` (Umeyama 1991)."""
-    w = weights / weights.sum()
-    centre = (target * w[:, None]).sum(0)
-    reference = target - centre
+    """Weighted similarity alignment of each shape to ``target``."""
+    reference, share = torch.from_numpy(target), torch.from_numpy(weights)
     out = np.empty_like(people)
-    for n, shape in enumerate(people):
-        middle = (shape * w[:, None]).sum(0)
-        local = shape - middle
-        u, s, vt = np.linalg.svd((reference * w[:, None]).T @ local)
-        sign = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
-        rotation = u @ sign @ vt
-        scale = np.trace(np.diag(s) @ sign) / (w * (local**2).sum(1)).sum()
-        out[n] = scale * local @ rotation.T + centre
+    for n, shape in enumerate(torch.from_numpy(people)):
+        out[n] = similarity_from_points(shape, reference, share).apply(shape).numpy()
     return out
 
 

@@ -26,8 +26,7 @@ def face_border_path(quads: np.ndarray, points_dm: np.ndarray) -> list[int]:
     """Edge path on the left half from the forehead's to the throat's midline near the wanted border.
 
     Shortest path over directed edges; leaving a vertex other than straight on costs extra, so that the
-    path follows
-    edge loops and the border is smooth.
+    path follows edge loops and the border is smooth.
     """
     neighbours: dict[int, set[int]] = {}
     together: set[tuple[int, int, int]] = set()

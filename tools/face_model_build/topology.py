@@ -73,8 +73,7 @@ def build_control_mesh(base: BaseMesh, mean_dm: np.ndarray, base_mirror: np.ndar
     """Head with ears and neck, two eyeballs, inner mouth, tongue, two rows of teeth.
 
     The eye sockets are cut two rings behind the lid margin (the rest is never seen), the neck along a
-    plane that
-    falls towards the throat.
+    plane that falls towards the throat.
     """
     body, body_uv = base.quads["body"], base.uv_quads["body"]
     centre = mean_dm[body].mean(1)

@@ -15,9 +15,7 @@ from facelume.camera.pose import (
     cam_from_model,
     cam_from_pose,
     pose_from_cam,
-    pose_from_vector,
     transform_points,
-    vector_from_pose,
 )
 from facelume.camera.sampling import sample_crop
 
@@ -34,8 +32,6 @@ __all__ = [
     "crop_from_box",
     "crop_from_landmarks",
     "pose_from_cam",
-    "pose_from_vector",
     "sample_crop",
     "transform_points",
-    "vector_from_pose",
 ]

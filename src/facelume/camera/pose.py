@@ -3,10 +3,6 @@
 A *pose* is six numbers: a rotation vector (radians) and a translation (metres, camera axes). The rotation
 vector is relative to a frontal face, whose matrix is ``diag(1, -1, -1)`` because model axes are +Y up, +Z out
 of the face and camera axes are y down, z forward: ``R = exp(rotvec) @ diag(1, -1, -1)``.
-
-A *pose vector* is what a network predicts: the same rotation vector, then the translation as picture offset
-and log depth, all of order one: ``(tx / tz * f, ty / tz * f, log(tz / 1 m))`` with ``f`` = focal length in
-half crop sizes.
 """
 
 from __future__ import annotations
@@ -15,13 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.camera.crop import CROP_CAMERA
 from facelume.geometry import rotation_from_rotvec, rotvec_from_rotation
 
 LIGHT_FROM_CAM = (1.0, -1.0, -1.0)
 """Diagonal that turns camera axes into light axes (+X right, +Y up, +Z to the viewer), and back."""
-
-_FOCAL_HALF_CROPS = CROP_CAMERA.focal_px / (0.5 * CROP_CAMERA.width_px)
 
 
 def cam_from_model(
@@ -49,19 +42,6 @@ def pose_from_cam(matrix: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 
     """Pose (rotation vector, translation in metres) of a matrix; inverse of ``cam_from_pose``."""
     flip = matrix.new_tensor(LIGHT_FROM_CAM)
     return torch.cat((rotvec_from_rotation(matrix[..., :3, :3] * flip), matrix[..., :3, 3]), dim=-1)
-
-
-def pose_from_vector(vector: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 6"]:
-    """Pose (rotation vector, translation in metres) of a network's pose vector."""
-    rotvec_rad, offset, log_depth = vector.split((3, 2, 1), dim=-1)
-    depth_m = torch.exp(log_depth)
-    return torch.cat((rotvec_rad, offset * depth_m / _FOCAL_HALF_CROPS, depth_m), dim=-1)
-
-
-def vector_from_pose(pose: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 6"]:
-    """Network's pose vector of a pose in front of the camera (tz > 0); inverse of ``pose_from_vector``."""
-    rotvec_rad, lateral_m, depth_m = pose.split((3, 2, 1), dim=-1)
-    return torch.cat((rotvec_rad, lateral_m / depth_m * _FOCAL_HALF_CROPS, torch.log(depth_m)), dim=-1)
 
 
 def transform_points(

@@ -25,18 +25,18 @@ MARGIN_PX = 320.0
 
 @dataclass(frozen=True)
 class CropCache:
-    """Crops with a margin around the contract crop, memory-mapped.
+    """Crops with a margin around the canonical crop, memory-mapped.
 
-    A cached picture shows ``margin_px`` x ``margin_px`` contract-crop pixels around its centre.
+    A cached picture shows ``margin_px`` x ``margin_px`` pixels of the canonical crop around its centre.
 
     Attributes:
         pictures: sRGB pictures.
         masks: ``M_parsing`` x 255, zero where a photo has none.
         has_mask: Which photos have a parsing mask.
-        landmarks_px: Landmarks in contract-crop pixels (box centre at (112, 112), box size 150).
+        landmarks_px: Landmarks in pixels of the canonical crop (box centre at (112, 112), box size 150).
         is_validation: Which photos are in the validation split.
         sets: Photo set of each crop.
-        margin_px: Extent of a cached picture in contract-crop pixels.
+        margin_px: Extent of a cached picture in pixels of the canonical crop.
         fingerprint: What the crops were cut from, see :func:`crop_fingerprint`.
     """
 
@@ -55,8 +55,8 @@ class CropCache:
         return int(self.pictures.shape[1])
 
 
-def contract_landmarks(landmarks_px: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
-    """Map photo landmarks into the unrotated contract crop."""
+def canonical_landmarks(landmarks_px: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
+    """Map photo landmarks into the unrotated canonical crop."""
     box = mesh_box(landmarks_px)
     centre, size = box_centre(box), float(box_size(box))
     scale = CROP_FACE_SIZE_PX / size
@@ -111,7 +111,7 @@ def build_crop_cache(
         records: Photos with landmarks.
         folder: Where to write; ``cache.json`` comes last: a broken-off cache is never taken for whole.
         side_px: Resolution of the cached pictures.
-        margin_px: What they show, in contract-crop pixels.
+        margin_px: What they show, in pixels of the canonical crop.
         on_progress: Called with done and total from time to time.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def build_crop_cache(
     masks.flush()
     np.savez(
         folder / "labels.npz",
-        landmarks_px=np.stack([contract_landmarks(record.landmarks_px) for record in records]),
+        landmarks_px=np.stack([canonical_landmarks(record.landmarks_px) for record in records]),
         has_mask=np.array([record.mask_path is not None for record in records]),
         is_validation=np.array([record.is_validation for record in records]),
         sets=np.array([record.photo_set for record in records]),

@@ -85,6 +85,8 @@ class FaceModel:
         albedo: Albedo basis, if the model has one.
         expression_limits: Smallest and largest useful value of each expression; ``None``: [0, 1] for all.
             Statistical expressions (standard deviations) have infinite limits.
+        landmark_rows: Derived: the dense landmarks at zero coefficients, then their change per coefficient,
+            metres, model axes; no landmarks where the model has none.
     """
 
     name: str

@@ -32,7 +32,7 @@ class AlbedoModel(Protocol):
 
 
 @dataclass(frozen=True)
-class AlbedoBasis:
+class LinearAlbedo:
     """First-order albedo of a face model at a small atlas size.
 
     Attributes:
@@ -56,7 +56,9 @@ class AlbedoBasis:
         return (self.mean + change.unflatten(-1, self.mean.shape)).clamp(0.01, 1.0)
 
 
-def albedo_basis(model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, size: int = 64) -> AlbedoBasis:
+def linear_albedo(
+    model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, size: int = 64
+) -> LinearAlbedo:
     """Read the first-order albedo off a face model by evaluating it at small coefficients.
 
     Args:
@@ -72,7 +74,7 @@ def albedo_basis(model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, s
         shifted = model.albedo_map(step * torch.eye(model.num_albedo), 4 * size)
     rows = (functional.avg_pool2d(shifted, 4) - functional.avg_pool2d(mean, 4)) / step
     shrunk = functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0]
-    return AlbedoBasis(functional.avg_pool2d(mean, 4)[0], rows, (shrunk > 0.95).float())
+    return LinearAlbedo(functional.avg_pool2d(mean, 4)[0], rows, (shrunk > 0.95).float())
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Appearance:
 
 
 def fit_appearance(
-    basis: AlbedoBasis,
+    basis: LinearAlbedo,
     texture: Float[Tensor, "b 3 t t"],
     visibility: Float[Tensor, "b t t"],
     normals_light: Float[Tensor, "b 3 t t"],
@@ -121,7 +123,7 @@ def fit_appearance(
     cannot divide between skin and light, are divided by what is usual. Shadows and highlights are set aside.
 
     Args:
-        basis: See :func:`albedo_basis`.
+        basis: See :func:`linear_albedo`.
         texture: The unwrapped photo, linear.
         visibility: How well each texel is seen, [0, 1].
         normals_light: Unit normals of the texels, light frame.
@@ -157,7 +159,7 @@ def _shrunk(maps: Tensor, size: int) -> Tensor:
 
 
 def refit_light(
-    basis: AlbedoBasis,
+    basis: LinearAlbedo,
     albedo: Float[Tensor, "b 3 a a"],
     texture: Float[Tensor, "b 3 t t"],
     visibility: Float[Tensor, "b t t"],

@@ -8,13 +8,14 @@ Deep3DFaceRecon (``gamma``, 27 numbers; normals +X right, +Y up, +Z to the viewe
     red first: ``gamma[9 * rgb + k]``; 0.8 is added to k = 0 of each colour before use;
     order ``1; -y, z, -x; xy, -yz, 3 z^2 - 1, -xz, x^2 - y^2`` (Condon-Shortley signs);
     band factors ``a = (pi, 2 pi / sqrt(3), 2 pi / sqrt(8))`` instead of ``(pi, 2 pi / 3, pi / 4)``: bands 1
-    and 2 are sqrt(3) = 1.73 and sqrt(8) = 2.83 times too large. Hence ``L_k = pi * s_k * r_l * (gamma_k + 0.8
-    [k = 0])`` with signs s = (1; -1, 1, -1; 1, -1, 1, -1, 1) and r = (1, sqrt(3), sqrt(8)).
+    and 2 are sqrt(3) = 1.73 and sqrt(8) = 2.83 times too large.
+    Hence ``L_k = pi * s_k * r_l * (gamma_k + 0.8 * [k = 0])`` with the signs
+    s = (1; -1, 1, -1; 1, -1, 1, -1, 1) and r = (1, sqrt(3), sqrt(8)).
 
 DECA (``light``, 9 x 3; normals in FLAME axes, the same for a head in the crop):
     order ``1; x, y, z; xy, xz, yz, x^2 - y^2, 3 z^2 - 1``, no signs, factors ``(1, 2 pi / 3, pi / 4)`` on
-    orthonormal
-    functions: the constant term lacks a factor pi. Hence ``L_0 = l_0`` and ``L_k = pi * l_k`` for k > 0.
+    orthonormal functions: the constant term lacks a factor pi.
+    Hence ``L_0 = l_0`` and ``L_k = pi * l_k`` for k > 0.
 """
 
 from __future__ import annotations

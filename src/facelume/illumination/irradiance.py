@@ -2,7 +2,7 @@
 
 A Lambertian surface with normal n receives ``E(n) = sum_k A_l(k) L_k Y_k(n)`` with ``A = (pi, 2 pi / 3, pi /
 4)`` (Ramamoorthi & Hanrahan 2001), so a constant radiance of 1 gives E = pi. E is not clamped: bands 0 to 2
-of a strong sun go negative on the far side; ``reflectance.shade`` clamps.
+of a strong sun go negative on the far side; ``reflectance.shading_from_irradiance`` clamps.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.illumination.environment import load_environment_map, sh_from_environment_map
 from facelume.illumination.irradiance import irradiance
 from facelume.illumination.rotation import sh_rotation_matrix, yaw_rotation
-from facelume.reflectance import luminance, shade
+from facelume.reflectance import luminance, shading_from_irradiance
 
 Light = str | os.PathLike[str] | np.ndarray
 """A preset's name, a file (.hdr, .exr, .npz), or radiance coefficients (9, 3) or per texel (S, S, 9, 3)."""
@@ -179,7 +179,7 @@ def front_shading(sh_radiance: Float[Tensor, "*batch 9 3"]) -> Float[Tensor, "*b
     normals, weights = _front_hemisphere()
     nodes, shares = sh_radiance.new_tensor(normals), sh_radiance.new_tensor(weights)
     received = irradiance(sh_radiance[..., None, :, :], nodes)
-    return luminance(shade(torch.ones_like(received), received)) @ shares
+    return luminance(shading_from_irradiance(received)) @ shares
 
 
 def with_front_shading(

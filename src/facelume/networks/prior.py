@@ -86,8 +86,8 @@ class PriorOutput(NamedTuple):
     parsing_logits: Float[Tensor, "b 1 h w"]
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation and a skip connection."""
+class BasicBlock(nn.Module):
+    """The basic block of a ResNet: two 3x3 convolutions with batch normalisation and a skip connection."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -171,8 +171,8 @@ class PriorNetwork(nn.Module):
         stages = []
         previous = widths[0]
         for level, width in enumerate(widths):
-            blocks = [ResidualBlock(previous, width, 1 if level == 0 else 2)]
-            blocks += [ResidualBlock(width, width, 1) for _ in range(config.blocks_per_stage - 1)]
+            blocks = [BasicBlock(previous, width, 1 if level == 0 else 2)]
+            blocks += [BasicBlock(width, width, 1) for _ in range(config.blocks_per_stage - 1)]
             stages.append(nn.Sequential(*blocks))
             previous = width
         self.stages = nn.ModuleList(stages)
@@ -205,7 +205,7 @@ class PriorNetwork(nn.Module):
         """Read a batch of crops.
 
         Args:
-            crop_srgb: The crop of the contract (any resolution; 224 px in use), sRGB-encoded in [0, 1].
+            crop_srgb: The canonical crop (any resolution; 224 px in use), sRGB-encoded in [0, 1].
 
         Returns:
             Predictions; pixels are those of the 224 px crop whatever the resolution of the input.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facelume.errors import AssetError
+from facelume.geometry import similarity_from_points
 
 INPUT_HEIGHT_PX = 112
 INPUT_WIDTH_PX = 96
@@ -117,17 +118,8 @@ def load_mobilefacenet(path: Path) -> MobileFaceNet:
 
 def template_from_points(points_px: Float[Tensor, "b 5 2"]) -> Float[Tensor, "b 2 3"]:
     """Similarity (least squares) that takes template pixels to image pixels, for each set of five points."""
-    template = points_px.new_tensor(TEMPLATE_POINTS_PX)
-    template_centred = template - template.mean(dim=0)
-    image_mean = points_px.mean(dim=1)
-    image_centred = points_px - image_mean[:, None]
-    norm = template_centred.square().sum()
-    cosine = (template_centred * image_centred).sum(dim=(1, 2)) / norm
-    cross = template_centred[:, 0] * image_centred[..., 1] - template_centred[:, 1] * image_centred[..., 0]
-    sine = cross.sum(dim=1) / norm
-    rotation = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], -2)
-    translation = image_mean - (rotation @ template.mean(dim=0)[:, None])[..., 0]
-    return torch.cat([rotation, translation[..., None]], dim=-1)
+    template = points_px.new_tensor(TEMPLATE_POINTS_PX).expand_as(points_px)
+    return similarity_from_points(template, points_px).matrix
 
 
 def align_faces(

@@ -27,7 +27,8 @@ class RefinerConfig:
 
     Attributes:
         width: Channels after the first convolution; 64 is the paper's, the widest layer has eight times as
-        many. map_size: Side of the maps that enter and leave the network, texels; a multiple of 16.
+            many.
+        map_size: Side of the maps that enter and leave the network, texels; a multiple of 16.
         num_residual_blocks: Residual blocks on the smallest grid.
         head: ``absolute``: albedo and light are the heads' values (paper). ``residual``: albedo is the prior
             changed in logits, light is the coarse light times a gain plus a deviation.

@@ -45,7 +45,7 @@ class AlignmentLimits:
 
 @dataclass(frozen=True, eq=False)
 class AlignedFace:
-    """A face in the crop of the contract.
+    """A face in its canonical crop.
 
     Attributes:
         crop: Where the crop lies in the photo.
@@ -109,7 +109,7 @@ def align_face(
     on_stage("prior")
     fit = _fit(landmarks_px, prior, basis, with_coefficients=with_coefficients)
     for _ in range(_NUM_CROP_UPDATES):
-        # The contract measures the mesh, not the network's points; this settles within hundredths of a pixel.
+        # Canonical is the box of the mesh, not of the network's points; settles to hundredths of a pixel.
         crop, landmarks_px = _recrop(crop, landmarks_px, _crop_around_mesh(crop, fit))
         fit = _fit(landmarks_px, prior, basis, with_coefficients=with_coefficients)
     on_stage("fit")
@@ -142,7 +142,7 @@ def _guess_crop(detection: FaceDetection) -> CropTransform:
 
 
 def _crop_around(landmarks_photo_px: Float[np.ndarray, "478 2"]) -> CropTransform:
-    """The crop of the contract with the eye line level."""
+    """The canonical crop with the eye line level."""
     right, left = five_points(landmarks_photo_px)[:2]
     return crop_from_landmarks(landmarks_photo_px, math.atan2(left[1] - right[1], left[0] - right[0]))
 

@@ -22,10 +22,10 @@ from facelume.errors import NoFaceError, UsageError
 from facelume.face_model.sources import load_face_model
 from facelume.fitting import LandmarkBasis, landmark_basis
 from facelume.fitting.appearance import (
-    AlbedoBasis,
     Appearance,
-    albedo_basis,
+    LinearAlbedo,
     fit_appearance,
+    linear_albedo,
     refit_light,
 )
 from facelume.illumination import light_array
@@ -56,12 +56,16 @@ _FEW_TEXELS_SEEN = 0.15
 FAINTEST_FACE = 0.4
 """Score of the locator below which nothing is tried; what is tried must still pass the alignment's check."""
 _MUCH_CUT_OFF = 0.05
-_Tensors = TypeVar("_Tensors", LandmarkBasis, AlbedoBasis)
+_Tensors = TypeVar("_Tensors", LandmarkBasis, LinearAlbedo)
 
 
 @dataclass
 class StageTimer:
-    """Seconds per stage, summed where a stage is entered again."""
+    """Stopwatch of one reconstruction.
+
+    Attributes:
+        seconds: Time per stage, summed where a stage is entered again.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.perf_counter)
@@ -124,7 +128,7 @@ class Reconstructor:
         self._texels: dict[int, TexelMap] = {}
         with torch.inference_mode():
             self._basis = _on_device(landmark_basis(model), self.device)
-            self._albedo_basis = _on_device(albedo_basis(model), self.device)
+            self._linear_albedo = _on_device(linear_albedo(model), self.device)
 
     @property
     def weights(self) -> dict[str, str]:
@@ -224,7 +228,7 @@ class Reconstructor:
         timer.lap("unwrap")
         start = Appearance(prior.albedo, prior.sh_radiance) if self._prior_knows_model else None
         appearance = fit_appearance(
-            self._albedo_basis, unwrapped.texture, unwrapped.visibility, texels.normal_light, start=start
+            self._linear_albedo, unwrapped.texture, unwrapped.visibility, texels.normal_light, start=start
         )
         prior_albedo = self.model.albedo_map(appearance.albedo, size=LIGHT_MAP_SIZE)
         coarse = appearance.light
@@ -237,7 +241,7 @@ class Reconstructor:
         lit = resize_map(refined.albedo, refined.light.shape[-1]) * refined.shading
         light = settle_light(refined.light, lit, unwrapped.texture, unwrapped.visibility)
         coarse = refit_light(
-            self._albedo_basis,
+            self._linear_albedo,
             refined.albedo,
             unwrapped.texture,
             unwrapped.visibility,

@@ -1,4 +1,4 @@
-"""Writes one face as the result folder of the contract."""
+"""Writes one face as a result folder; its files are described in ``docs/results.md``."""
 
 from __future__ import annotations
 

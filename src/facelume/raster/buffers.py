@@ -14,6 +14,7 @@ from facelume.geometry import vertex_normals
 from facelume.illumination import irradiance_image, irradiance_map
 from facelume.raster.rasterizer import RasterResult, interpolate, rasterize, sample_map
 from facelume.raster.visibility import Backend
+from facelume.reflectance import shading_from_irradiance
 from facelume.types import FacePart, Topology
 
 
@@ -123,4 +124,4 @@ def shading(
         received = irradiance_map(sample_map(light, buffers.uv), buffers.normal_light)
     else:
         received = irradiance_image(light, buffers.normal_light)
-    return received.clamp(min=0) * (buffers.mask[:, None] / torch.pi)
+    return shading_from_irradiance(received) * buffers.mask[:, None]

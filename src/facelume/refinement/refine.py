@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from facelume.illumination import irradiance_image, irradiance_map
 from facelume.networks.refiner import RefinerConfig, decode_albedo, decode_light
-from facelume.reflectance import srgb_from_linear
+from facelume.reflectance import shading_from_irradiance, srgb_from_linear
 from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
 
 _NOISE_SEED = 20
@@ -44,11 +43,12 @@ class RefinerOutput:
     """What refinement says about a face.
 
     Attributes:
-        albedo: Light-free albedo, linear, (0, 1), at the size of the texture (or of the network without
-        gate). light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the
-        network's maps. gate: How much of the photo's fine detail was taken over, [0, 1], at the size of the
-        network's maps. confidence: Probability that the albedo error is below 0.05 (linear), at the size of
-        the network's maps. albedo_low: The network's own albedo, before detail was transferred.
+        albedo: Light-free albedo, linear, (0, 1), at the size of the texture (of the network without gate).
+        light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the network's maps.
+        gate: How much of the photo's fine detail was taken over, [0, 1], at the size of the network's maps.
+        confidence: Probability that the albedo error is below 0.05 (linear), at the size of the network's
+            maps.
+        albedo_low: The network's own albedo, before detail was transferred.
         confidence_logit: Logit of ``confidence``.
         shading: Irradiance / pi of ``light`` at the texels' normals, linear.
     """
@@ -77,7 +77,7 @@ def network_input(
     parts = [fill_with_noise(texture, visibility[:, 0], generator), 2.0 * srgb_from_linear(prior) - 1.0]
     if config.with_context:
         normals = resize_map(maps.normals_light, size)
-        shading = irradiance_image(maps.coarse_light, normals) / math.pi
+        shading = shading_from_irradiance(irradiance_image(maps.coarse_light, normals))
         parts += [2.0 * visibility - 1.0, torch.log(shading.clamp(0.05, 20.0))]
     return torch.cat(parts, dim=1), prior
 
@@ -131,4 +131,4 @@ def map_shading(
 ) -> Float[Tensor, "b 3 m m"]:
     """Irradiance / pi of a light map at the texels' normals, linear, at the size of the light map."""
     normals = resize_map(normals_light, light.shape[-1])
-    return irradiance_map(light, normals).clamp_min(0.0) / math.pi
+    return shading_from_irradiance(irradiance_map(light, normals))

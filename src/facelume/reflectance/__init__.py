@@ -1,7 +1,7 @@
 """Lambertian shading and colour: sRGB, luminance, skin tone."""
 
 from facelume.reflectance.colour import cielab_from_linear, linear_from_srgb, luminance, srgb_from_linear
-from facelume.reflectance.lambert import shade
+from facelume.reflectance.lambert import shade, shading_from_irradiance
 from facelume.reflectance.skin_tone import ITA_CLASSES, ita_class, ita_degrees
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "linear_from_srgb",
     "luminance",
     "shade",
+    "shading_from_irradiance",
     "srgb_from_linear",
 ]

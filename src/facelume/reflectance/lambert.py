@@ -1,4 +1,8 @@
-"""The one shading formula of the package."""
+"""Lambertian shading, the one reflectance of the package: what a matte surface sends to the camera.
+
+Every rendering goes through these two functions. Fits of a light alone divide its irradiance basis by pi
+themselves and do not clamp, so that they stay linear.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,15 @@ import math
 
 from jaxtyping import Float
 from torch import Tensor
+
+
+def shading_from_irradiance(irradiance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Shading ``max(E, 0) / pi``: how bright a white surface looks, linear Rec.709; 1 under a radiance of 1.
+
+    Args:
+        irradiance: Irradiance E per colour, unclamped: the order-2 irradiance of a strong sun goes negative.
+    """
+    return irradiance.clamp(min=0.0) / math.pi
 
 
 def shade(
@@ -17,6 +30,6 @@ def shade(
 
     Args:
         albedo_linear: Albedo in [0, 1], linear Rec.709.
-        irradiance: Irradiance E per colour, unclamped: the order-2 irradiance of a strong sun goes negative.
+        irradiance: Irradiance E per colour, unclamped.
     """
-    return albedo_linear * irradiance.clamp(min=0.0) / math.pi
+    return albedo_linear * shading_from_irradiance(irradiance)

@@ -30,7 +30,7 @@ def face(faces):
     return faces.draw(np.random.default_rng(3), GREY)
 
 
-def test_a_face_fills_the_crop_as_the_contract_says(face):
+def test_a_face_fills_the_canonical_crop(face):
     points = face.landmarks_px[:468]
     low, high = points.min(axis=0), points.max(axis=0)
     np.testing.assert_allclose((low + high) / 2, 112.0, atol=0.3)

@@ -38,6 +38,7 @@ from facelume.raster import (
     rasterize,
     sample_map,
 )
+from facelume.reflectance import shading_from_irradiance
 from facelume.types import FacePart
 
 
@@ -50,7 +51,7 @@ class SyntheticConfig:
         strand_fraction: Share with strands over the face.
         glasses_fraction: Share with glasses.
         hand_fraction: Share with a hand or another thing in front of the face.
-        size_jitter: Standard deviation of the log size of the face against the contract crop.
+        size_jitter: Standard deviation of the log size of the face against the canonical crop.
         shift_jitter_px: Standard deviation of the offset of the face.
         pigment_fraction: Share of skins with pigment that the albedo basis does not span.
         is_plain: Leave out every occluder, bleeding light and camera flaw: for measuring albedo.
@@ -220,8 +221,8 @@ class SyntheticScenes:
         if config.is_plain:
             return []
         colour = hair_colour(rng)
-        brightness = float(irradiance(light.total_sh(), torch.tensor([0.0, 0.3, 0.95])).mean()) / math.pi
-        brightness = max(brightness, 0.02)
+        received = irradiance(light.total_sh(), torch.tensor([0.0, 0.3, 0.95]))
+        brightness = max(float(shading_from_irradiance(received).mean()), 0.02)
         layers = []
         if hair is not None and len(hair[1]) > 0:
             cover, shade = _shade_hair(hair, light, buffers, rng)
@@ -248,7 +249,9 @@ def _shade_hair(
     streak_axis = torch.from_numpy(rng.normal(size=3).astype(np.float32)) * 300.0
     streaks = torch.sin(vertices_cam @ streak_axis)[None, :, None]
     values = interpolate(torch.cat([normals, streaks], -1), faces, raster.pix_to_face, raster.bary_coords)[0]
-    received = irradiance(light.total_sh()[None, None], values[..., :3]).clamp_min(0.02) / math.pi
+    received = irradiance(light.total_sh()[None, None], values[..., :3]).clamp_min(0.02)
     grain = torch.from_numpy(rng.normal(size=tuple(seen.shape)).astype(np.float32))
-    shade = received * (1.0 + 0.35 * values[..., 3:] + 0.25 * grain[..., None]).clamp_min(0.1)
+    shade = shading_from_irradiance(received) * (
+        1.0 + 0.35 * values[..., 3:] + 0.25 * grain[..., None]
+    ).clamp_min(0.1)
     return (seen & in_front).numpy().astype(np.float32), shade.numpy()

@@ -21,6 +21,7 @@ from facelume.data.synthetic.light import SceneLight
 from facelume.geometry import vertex_normals
 from facelume.illumination import irradiance, sh_basis
 from facelume.raster import GeometryBuffers, directional_visibility, sample_map
+from facelume.reflectance import shading_from_irradiance
 from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart, is_part
 
 # Smoothing of the glossy reflection of the ambient light: band factors of a lobe of roughness about 0.4.
@@ -166,7 +167,7 @@ def shade_head(
     irradiance_image = _bleed(
         irradiance_image, buffers.mask[0] & (buffers.part[0] == FacePart.SKIN), material.bleed_px
     )
-    return ShadedHead(irradiance_image / math.pi * buffers.mask[0], highlight_image)
+    return ShadedHead(shading_from_irradiance(irradiance_image) * buffers.mask[0], highlight_image)
 
 
 def _bleed(

@@ -22,7 +22,7 @@ from facelume.training.locator.scenes import Scene, SceneComposer
 from facelume.training.locator.validation import (
     LocatorReport,
     calibrate,
-    count_inventions,
+    count_false_positives,
     measure_locator,
 )
 from facelume.training.loop import Trained
@@ -122,9 +122,9 @@ def measure_release(network: LocatorNetwork, data: LocatorDataConfig) -> dict[st
         ("other_pictures", pictures),
     ):
         if faceless:
-            metrics[f"inventions_per_picture_{name}"] = sum(count_inventions(locator, faceless)) / len(
-                faceless
-            )
+            metrics[f"false_positives_per_picture_{name}"] = sum(
+                count_false_positives(locator, faceless)
+            ) / len(faceless)
     return {name: round(value, 5) for name, value in metrics.items()}
 
 

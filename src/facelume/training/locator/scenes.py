@@ -65,7 +65,12 @@ class SceneFace:
 
 @dataclass(frozen=True)
 class Scene:
-    """A training picture and its faces."""
+    """A training picture and its faces.
+
+    Attributes:
+        picture: sRGB.
+        faces: What can be seen on it, the hidden and the tiny ones too.
+    """
 
     picture: UInt8[np.ndarray, "S S 3"]
     faces: list[SceneFace]

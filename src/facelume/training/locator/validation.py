@@ -1,4 +1,4 @@
-"""What a locator finds on photos with known faces and invents on pictures without; its calibration."""
+"""What a locator finds on photos with known faces and, wrongly, on pictures without; its calibration."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def measure_locator(locator: FaceLocator, records: Iterable[PhotoRecord]) -> Loc
     )
 
 
-def count_inventions(locator: FaceLocator, pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]]) -> list[int]:
+def count_false_positives(locator: FaceLocator, pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]]) -> list[int]:
     """Number of detections on each picture without a face."""
     return [len(locator.locate(picture)) for picture in pictures]
 

@@ -44,7 +44,7 @@ def placed_light(
     """Light of a crop that was cut turned or mirrored, light axes."""
     light = torch.where(is_mirrored[:, None, None] > 0.5, mirror_sh(light), light)
     flip = torch.where(is_mirrored > 0.5, -1.0, 1.0)
-    # Columns of the map are the crop's axes in the contract crop; undo the mirror before reading the angle.
+    # Columns of the map are the crop's axes in the canonical crop; undo the mirror before reading the angle.
     angle = torch.atan2(canonical_from_crop[:, 1, 0], canonical_from_crop[:, 0, 0] * flip)
     # Crop axes turned clockwise (y is down) show the scene turned counter-clockwise: +angle with y up.
     return rotate_sh(light, roll_rotation(angle))

@@ -23,7 +23,7 @@ from facelume.fitting import (
     fit_light_and_albedo,
     landmark_basis,
 )
-from facelume.fitting.appearance import AlbedoBasis, albedo_basis
+from facelume.fitting.appearance import LinearAlbedo, linear_albedo
 from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers, sample_map
 from facelume.reflectance import linear_from_srgb
@@ -87,7 +87,7 @@ def load_labels(path: Path, fingerprint: Fingerprint) -> PriorLabels:
 
 def albedo_probe(model: FaceModel, size: int = 32) -> AlbedoProbe:
     """The face model's albedo at the texels of a coarse grid over the face."""
-    basis = albedo_basis(model, size=size)
+    basis = linear_albedo(model, size=size)
     rows, columns = torch.nonzero(basis.mask * basis.mask.flip(-1), as_tuple=True)
     number = torch.full((size, size), -1)
     number[rows, columns] = torch.arange(len(rows))
@@ -114,7 +114,7 @@ def make_labels(
         appearance_stride: Fit albedo and light of every n-th crop only (it takes most of the time).
         on_progress: Called with done and total after each batch of the colour fit.
     """
-    basis, colours = landmark_basis(model), albedo_basis(model)
+    basis, colours = landmark_basis(model), linear_albedo(model)
     network.eval()
     num_crops = len(cache.landmarks_px)
     landmarks = torch.from_numpy(cache.landmarks_px[..., :2].copy())
@@ -146,13 +146,13 @@ def make_labels(
 
 def _appearance(
     model: FaceModel,
-    colours: AlbedoBasis,
+    colours: LinearAlbedo,
     cache: CropCache,
     rows: Int[np.ndarray, " b"],
     fit: FitResult,
     network: PriorNetwork,
 ) -> PhotometricFit:
-    crops = _contract_crops(cache, rows)
+    crops = _canonical_crops(cache, rows)
     parsing = torch.sigmoid(network(crops).parsing_logits)
     parsing = torch.nn.functional.interpolate(parsing, size=(_SIDE_PX, _SIDE_PX), mode="bilinear")[:, 0]
     pose = cam_from_model(fit.rotvec[rows], fit.translation[rows])
@@ -162,7 +162,7 @@ def _appearance(
     return _fit_colours(colours, crops, usable, buffers.uv, buffers.normal_light)
 
 
-def _contract_crops(cache: CropCache, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b 3 s s"]:
+def _canonical_crops(cache: CropCache, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b 3 s s"]:
     pictures = torch.from_numpy(np.ascontiguousarray(cache.pictures[rows])).permute(0, 3, 1, 2).float() / 255
     half = CROP_SIZE_PX / cache.margin_px
     axis = ((torch.arange(_SIDE_PX) + 0.5) / _SIDE_PX * 2 - 1) * half
@@ -171,7 +171,7 @@ def _contract_crops(cache: CropCache, rows: Int[np.ndarray, " b"]) -> Float[Tens
 
 
 def _fit_colours(
-    basis: AlbedoBasis, crops: Tensor, usable: Tensor, uv: Tensor, normals_light: Tensor
+    basis: LinearAlbedo, crops: Tensor, usable: Tensor, uv: Tensor, normals_light: Tensor
 ) -> PhotometricFit:
     """Albedo coefficients and light from evenly drawn usable pixels of each crop."""
     num_crops = len(crops)

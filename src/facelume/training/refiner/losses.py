@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from facelume.illumination import irradiance_image
 from facelume.losses import refinement, supervised
 from facelume.raster import GeometryBuffers, render
 from facelume.refinement.refine import RefinerOutput
-from facelume.reflectance import srgb_from_linear
+from facelume.reflectance import shade, shading_from_irradiance, srgb_from_linear
 from facelume.training.refiner.batches import RefinerBatch
 from facelume.uv import resize_map
 
@@ -28,7 +27,8 @@ class LossWeights:
     Attributes:
         illumination_regularisation: Detailed light near the coarse one, squared, in radiance units.
         cross_perceptual: Identity under another photo's light (needs recognition weights and the image
-        space). symmetry: Albedo equal to its mirror image.
+            space).
+        symmetry: Albedo equal to its mirror image.
         albedo_smoothness: Albedo smooth where the prior is.
         prior_l1: Albedo near the prior; in the first ``prior_l1_epochs`` epochs only.
         adversarial: Albedo that the PatchGAN takes for the face model's.
@@ -82,10 +82,10 @@ def render_in_atlas(
     size = output.albedo.shape[-1]
     maps = batch.maps
     normals = resize_map(maps.normals_light, size)
-    coarse = (irradiance_image(maps.coarse_light, normals) / torch.pi).clamp_min(0.0)
+    received = irradiance_image(maps.coarse_light, normals)
     return Renderings(
         detail=srgb_from_linear(output.albedo * resize_map(output.shading, size)),
-        coarse=srgb_from_linear(output.albedo * coarse),
+        coarse=srgb_from_linear(shade(output.albedo, received)),
         target=srgb_from_linear(maps.texture),
         mask=maps.visibility[:, None] * uv_mask,
     )
@@ -150,7 +150,7 @@ def loss_terms(
 
 def _light_hue(batch: RefinerBatch, output: RefinerOutput, mask: Tensor) -> Tensor:
     normals = resize_map(batch.maps.normals_light, output.shading.shape[-1])
-    coarse = irradiance_image(batch.maps.coarse_light, normals) / torch.pi
+    coarse = shading_from_irradiance(irradiance_image(batch.maps.coarse_light, normals))
     return supervised.light_hue(output.shading, coarse, mask)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, sample_crop
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
-from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
+from facelume.fitting.appearance import Appearance, LinearAlbedo, fit_appearance, linear_albedo
 from facelume.fitting.landmarks import LandmarkBasis, fit_landmarks, landmark_basis
 from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers
@@ -39,7 +39,7 @@ class PreparationTools:
 
     model: FaceModel
     landmarks: LandmarkBasis
-    albedo: AlbedoBasis
+    albedo: LinearAlbedo
     texels: TexelMap
 
 
@@ -48,7 +48,7 @@ def preparation_tools(model: FaceModel, size: int) -> PreparationTools:
     return PreparationTools(
         model=model,
         landmarks=landmark_basis(model),
-        albedo=albedo_basis(model),
+        albedo=linear_albedo(model),
         texels=texel_map(model.topology, size),
     )
 
@@ -58,7 +58,7 @@ class LabelledCrops:
     """Crops with what is known about them.
 
     Attributes:
-        image_srgb: Contract crops in [0, 1].
+        image_srgb: Canonical crops in [0, 1].
         parsing: M_parsing in [0, 1].
         landmarks_px: The 478 points in crop pixels.
         start: Guess of albedo coefficients and light, as a prior network gives it, or None.
@@ -137,7 +137,7 @@ def crops_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator)
 
 
 def crop_of_photo(record: PhotoRecord) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Cut one labelled photo as the contract asks.
+    """Cut the canonical crop of one labelled photo.
 
     Returns:
         The crop (224, 224, 3) in [0, 1], M_parsing (224, 224) in [0, 1] or None, landmarks in crop pixels.
