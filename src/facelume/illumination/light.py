@@ -81,7 +81,6 @@ def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "*texels 9 3"]:
 
     Raises:
         UnreadableInputError: No such file, another format, damaged, or values that are not finite.
-        AssetError: ``.exr`` without the OpenEXR package.
     """
     file = Path(path)
     if file.suffix.lower() != ".npz":
