@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from facelume.cli.reporting import log, progress, say, say_json
+from facelume.cli.reporting import log, progress, say, say_json, with_options
 from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Reconstruct:
                 try:
                     results += self._run_one(reconstructor, photo)
                 except FacelumeError as error:
-                    failures.append({"photo": str(photo), "error": str(error), "exit_code": error.exit_code})
+                    reason = with_options(error)
+                    failures.append({"photo": str(photo), "error": reason, "exit_code": error.exit_code})
                 except Exception as error:  # one photo's bug must not cost the others their results
                     traceback.print_exc()
                     reason = f"internal error, please report: {type(error).__name__}: {error}"

@@ -57,7 +57,9 @@ def select(references: Sequence[PhotoReference], options: EvaluationOptions) -> 
             limited += [members[i] for i in picks]
         kept = limited
     if not kept:
-        raise UsageError("no photo is left to evaluate; use --split all or another folder")
+        raise UsageError(
+            "no photo is left to evaluate; use split 'all' or another folder", arguments=("split", "data")
+        )
     return kept
 
 
@@ -86,7 +88,7 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{out}: cannot be made ({error.strerror or error}); choose another --out"
+            f"{out}: cannot be made ({error.strerror or error}); choose another folder", arguments=("out",)
         ) from error
     reconstructor = reconstructor or Reconstructor(uv_size=options.uv_size)
     rows = []

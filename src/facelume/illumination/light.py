@@ -35,7 +35,7 @@ class LightPreset:
     """A light that comes with the package.
 
     Attributes:
-        name: Name for ``--light``.
+        name: Name to ask for it by.
         sh_radiance: Radiance coefficients, light axes, linear Rec.709, exposed to ``FRONT_SHADING``.
         source: Where it comes from; starts with ``synthetic`` if no place was photographed.
         licence: Licence of the source.

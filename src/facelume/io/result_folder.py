@@ -42,7 +42,8 @@ def publish(target: Path, fill: Callable[[Path], None], *, overwrite: bool = Fal
             partial.rename(target)
     except OSError as error:
         raise UsageError(
-            f"{target}: cannot be written ({error.strerror or error}); choose another --out"
+            f"{target}: cannot be written ({error.strerror or error}); choose another folder",
+            arguments=("target",),
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -55,16 +56,22 @@ def require_replaceable(target: Path, *, overwrite: bool) -> None:
             is_empty = not any(target.iterdir())
         except OSError as error:
             raise UsageError(
-                f"{target}: cannot be read ({error.strerror or error}); choose another --out"
+                f"{target}: cannot be read ({error.strerror or error}); choose another folder",
+                arguments=("target",),
             ) from error
         if is_empty:
             return
         if not os.path.isfile(target / MANIFEST_NAME):
-            raise UsageError(f"{target}: exists and is not a facelume result; choose another --out")
+            raise UsageError(
+                f"{target}: exists and is not a facelume result; choose another folder", arguments=("target",)
+            )
         if not overwrite:
-            raise UsageError(f"{target}: already holds another or an incomplete result; pass --overwrite")
+            raise UsageError(
+                f"{target}: already holds another or an incomplete result; pass overwrite=True",
+                arguments=("overwrite",),
+            )
     elif os.path.exists(target):
-        raise UsageError(f"{target}: is a file; choose another --out")
+        raise UsageError(f"{target}: is a file; choose another folder", arguments=("target",))
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
