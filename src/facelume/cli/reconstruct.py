@@ -51,9 +51,12 @@ class Reconstruct:
         photos, is_batch = collect_photos(self.photos)
         require_distinct_names(photos, all_faces=self.all_faces)
 
+        from facelume.io.leftovers import clear_leftovers
         from facelume.pipeline import Reconstructor
 
         reconstructor = Reconstructor(device=self.device, uv_size=self.uv_size, face_model=self.face_model)
+        for restored in clear_leftovers(self.out):
+            log(f"{restored}: put back; a run was stopped while it replaced this result")
         for photo in photos:
             require_free_place(self.out / photo.stem, overwrite=self.overwrite)
         if is_batch:
