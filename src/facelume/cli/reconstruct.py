@@ -141,7 +141,7 @@ def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
         UsageError: No photo is named.
         UnreadableInputError: A folder cannot be read or holds no photo.
     """
-    from facelume.io.photo import list_photos
+    from facelume.io.photo import describe_left_out, list_photos
 
     if not paths:
         raise UsageError("name at least one photo or folder of photos")
@@ -150,21 +150,13 @@ def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
     for path in paths:
         if os.path.isdir(path):
             found = list_photos(path)
-            log_left_out(path, found)
+            left_out = describe_left_out(path, found)
+            if left_out is not None:
+                log(left_out)
             photos += found
         else:
             photos.append(path)
     return photos, len(photos) > 1 or any(os.path.isdir(path) for path in paths)
-
-
-def log_left_out(folder: Path, photos: Sequence[Path]) -> None:
-    """Says which kinds of files of a folder do not count as photos: nothing is skipped silently."""
-    taken = {photo.name for photo in photos}
-    with os.scandir(folder) as entries:
-        others = [e.name for e in entries if e.name not in taken and e.name[0] != "." and e.is_file()]
-    if others:
-        kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in others}))
-        log(f"{folder}: {len(others)} of {len(others) + len(taken)} files are left out ({kinds})")
 
 
 def require_distinct_names(photos: Sequence[Path], *, all_faces: bool) -> None:
