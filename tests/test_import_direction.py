@@ -11,10 +11,11 @@ import facelume
 PACKAGE = Path(facelume.__file__).parent
 LAYERS = (
     ("types", "errors", "version"),
+    ("io", "weights"),
     ("geometry", "camera", "illumination", "reflectance"),
     ("raster", "face_model", "uv"),
     ("losses", "networks", "fitting", "metrics"),
-    ("weights", "detection", "io", "refinement"),
+    ("detection", "refinement"),
     ("pipeline",),
     ("data", "training", "evaluation", "app"),
     ("cli",),

@@ -6,13 +6,23 @@ from __future__ import annotations
 class FacelumeError(Exception):
     """Base of every error that facelume raises on purpose.
 
-    The message says what went wrong, where, and what to do about it, in one line.
+    The message says what went wrong, where, and what to do about it, in one line, in the words of a Python
+    caller; the command line adds the options that stand for ``arguments``.
+
+    Args:
+        message: The line.
+        arguments: Names of the arguments to change.
 
     Attributes:
         exit_code: Exit status of the command line when this error ends it.
+        arguments: Names of the Python arguments that the message asks to change, if any.
     """
 
     exit_code: int = 2
+
+    def __init__(self, message: str = "", *, arguments: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.arguments = arguments
 
 
 class UsageError(FacelumeError):

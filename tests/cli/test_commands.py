@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from facelume.cli import main
@@ -148,6 +149,40 @@ def test_collect_photos(photo: Path, tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(UnreadableInputError, match="no photo"):
         collect_photos([empty])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (
+            ("relight", "r", "--out", "x.png", "--light", "left", "--light-from", "r"),
+            "(--light, --light-from)",
+        ),
+        (("relight", "r", "--out", "x.jpg"), "(--out)"),
+        (("evaluate", "--data", "{photos}", "--out", "{photo}"), "(--out)"),
+        (("evaluate", "--data", "{photos}", "--out", "x", "--split", "validation"), "(--split, --data)"),
+        (("reconstruct", "{photo}", "--out", "{photos}"), "(--out)"),
+        (("reconstruct", "{photo}", "--out", "x", "--device", "cuda"), "(--device)"),
+    ],
+)
+def test_errors_of_the_library_name_the_option(
+    arguments: tuple[str, ...],
+    options: str,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    monkeypatch.chdir(tmp_path)
+    (photo.parent / "a").mkdir()
+    (photo.parent / "a" / "novel.txt").write_text("chapter one")
+    places = {"photo": str(photo), "photos": str(photo.parent)}
+    assert _run(*(argument.format(**places) for argument in arguments)) == 2
+    line = capsys.readouterr().err.strip()
+    assert line.endswith(options)
+    assert "\n" not in line
 
 
 def test_train_refuses_a_missing_run_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

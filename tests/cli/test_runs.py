@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from facelume.cli import main
+from facelume.io.leftovers import working_folder
 
 _PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -162,6 +163,18 @@ def test_doctor_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(record["problem"] for record in weights)
     assert main(["weights"]) == 0
     assert "licence" in capsys.readouterr().out
+
+
+def test_a_result_that_a_killed_run_was_replacing_is_put_back_and_kept(
+    out: Path, head: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    retired = working_folder(tmp_path / "head", "retired").name[:-8] + "00000000"  # an earlier process's
+    shutil.copytree(out / "head", tmp_path / retired)
+    assert main(["reconstruct", str(head), "--out", str(tmp_path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["results"][0]["status"] == "kept"
+    assert "put back" in captured.err
+    assert [path.name for path in tmp_path.iterdir()] == ["head"]
 
 
 def test_incomplete_result_is_not_kept(

@@ -21,7 +21,7 @@ def test_publish_and_replace(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "face"
     publish(target, _fill("one"))
     assert read_manifest(target)["note"] == "one"
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="overwrite=True"):
         publish(target, _fill("two"))
     publish(target, _fill("two"), overwrite=True)
     assert read_manifest(target)["note"] == "two"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facelume.cli.reporting import progress, say, say_json
+from facelume.cli.reporting import log, progress, say, say_json
 from facelume.errors import UsageError
 
 
@@ -32,13 +32,15 @@ class Evaluate:
     """Print summary.json instead of its place."""
 
     def run(self) -> int:
-        """Evaluates."""
+        """Evaluates; the exit status is 1 if photos could not be read."""
         if self.experiment != "reconstruction":
             raise UsageError(f"no experiment named {self.experiment!r}; there is: reconstruction")
-        from facelume.evaluation import EvaluationOptions, evaluate
+        from facelume.evaluation import EvaluationOptions, describe_unread, evaluate
         from facelume.pipeline import Reconstructor
 
         options = EvaluationOptions(split=self.split, limit=self.limit, uv_size=self.uv_size)
+        for line in describe_unread(self.data):
+            log(line)
         with progress("photos", 1) as (bar, task):
             summary = evaluate(
                 self.data,
@@ -51,4 +53,6 @@ class Evaluate:
             say_json(summary)
         else:
             say(str(self.out / "summary.json"))
-        return 0
+        for failure in summary["failures"]:
+            log(f"facelume: failed: {failure['error']}")
+        return 1 if summary["failures"] else 0

@@ -16,6 +16,7 @@ from facelume.cli.inspect import Doctor, FaceModels, Lights, Weights
 from facelume.cli.preprocess import Preprocess
 from facelume.cli.reconstruct import Reconstruct
 from facelume.cli.relight import Relight
+from facelume.cli.reporting import log, with_options
 from facelume.cli.train import Train
 from facelume.errors import FacelumeError
 
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return command.run()
     except FacelumeError as error:
-        sys.stderr.write(f"facelume: {error}\n")
+        log(f"facelume: {with_options(error)}")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("facelume: interrupted\n")

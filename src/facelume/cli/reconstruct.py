@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from facelume.cli.reporting import log, progress, say, say_json
+from facelume.cli.reporting import log, progress, say, say_json, with_options
 from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ class Reconstruct:
         photos, is_batch = collect_photos(self.photos)
         require_distinct_names(photos, all_faces=self.all_faces)
 
+        from facelume.io.leftovers import clear_leftovers
         from facelume.pipeline import Reconstructor
 
         reconstructor = Reconstructor(device=self.device, uv_size=self.uv_size, face_model=self.face_model)
+        for restored in clear_leftovers(self.out):
+            log(f"{restored}: put back; a run was stopped while it replaced this result")
         for photo in photos:
             require_free_place(self.out / photo.stem, overwrite=self.overwrite)
         if is_batch:
@@ -114,7 +117,8 @@ class Reconstruct:
                 try:
                     results += self._run_one(reconstructor, photo)
                 except FacelumeError as error:
-                    failures.append({"photo": str(photo), "error": str(error), "exit_code": error.exit_code})
+                    reason = with_options(error)
+                    failures.append({"photo": str(photo), "error": reason, "exit_code": error.exit_code})
                 except Exception as error:  # one photo's bug must not cost the others their results
                     traceback.print_exc()
                     reason = f"internal error, please report: {type(error).__name__}: {error}"
@@ -137,7 +141,7 @@ def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
         UsageError: No photo is named.
         UnreadableInputError: A folder cannot be read or holds no photo.
     """
-    from facelume.io.photo import list_photos
+    from facelume.io.photo import describe_left_out, list_photos
 
     if not paths:
         raise UsageError("name at least one photo or folder of photos")
@@ -146,21 +150,13 @@ def collect_photos(paths: Sequence[Path]) -> tuple[list[Path], bool]:
     for path in paths:
         if os.path.isdir(path):
             found = list_photos(path)
-            log_left_out(path, found)
+            left_out = describe_left_out(path, found)
+            if left_out is not None:
+                log(left_out)
             photos += found
         else:
             photos.append(path)
     return photos, len(photos) > 1 or any(os.path.isdir(path) for path in paths)
-
-
-def log_left_out(folder: Path, photos: Sequence[Path]) -> None:
-    """Says which kinds of files of a folder do not count as photos: nothing is skipped silently."""
-    taken = {photo.name for photo in photos}
-    with os.scandir(folder) as entries:
-        others = [e.name for e in entries if e.name not in taken and e.name[0] != "." and e.is_file()]
-    if others:
-        kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in others}))
-        log(f"{folder}: {len(others)} of {len(others) + len(taken)} files are left out ({kinds})")
 
 
 def require_distinct_names(photos: Sequence[Path], *, all_faces: bool) -> None:

@@ -8,10 +8,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from facelume.errors import FacelumeError
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from facelume.training.loop import StepReport
+
+OPTIONS = {
+    "coarse": "--coarse",
+    "data": "--data",
+    "device": "--device",
+    "light": "--light",
+    "light_from": "--light-from",
+    "out": "--out",
+    "overwrite": "--overwrite",
+    "split": "--split",
+    "target": "--out",
+}
+"""The option that stands for each argument that an error of the library may ask to change."""
+
+
+def with_options(error: FacelumeError) -> str:
+    """The error's line, with the options that stand for the arguments it asks to change."""
+    options = [OPTIONS[name] for name in error.arguments if name in OPTIONS]
+    return f"{error} ({', '.join(options)})" if options else str(error)
 
 
 def say(line: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +16,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from facelume.errors import FacelumeError, NoFaceError, UsageError
+from facelume.errors import NoFaceError, UnreadableInputError, UsageError
 from facelume.evaluation.measure import FOUND_IOU, measure_result, prior_albedo_error
-from facelume.evaluation.references import PhotoReference, read_references
+from facelume.evaluation.peak_memory import peak_memory_bytes
+from facelume.evaluation.references import AlbedoTruth, PhotoReference, describe_unread, read_references
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline import Reconstruction, Reconstructor
 from facelume.reflectance import srgb_from_linear
@@ -57,7 +57,9 @@ def select(references: Sequence[PhotoReference], options: EvaluationOptions) -> 
             limited += [members[i] for i in picks]
         kept = limited
     if not kept:
-        raise UsageError("no photo is left to evaluate; use --split all or another folder")
+        raise UsageError(
+            "no photo is left to evaluate; use split 'all' or another folder", arguments=("split", "data")
+        )
     return kept
 
 
@@ -71,6 +73,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Runs the whole pipeline on a folder and measures it.
 
+    A photo without a face counts as not found. A photo that cannot be read, or whose true albedo cannot, is
+    listed under ``failures`` and counts in no share; a missing or damaged asset ends the run.
+
     Args:
         data: See :func:`read_references`.
         out: Receives ``photos.jsonl`` (one line per photo), ``summary.json`` and ``results/``.
@@ -80,17 +85,24 @@ def evaluate(
 
     Returns:
         The content of ``summary.json``.
+
+    Raises:
+        UsageError: ``data`` or ``out`` is no such folder, or no photo is left to evaluate.
+        UnreadableInputError: A folder of ``data`` cannot be read, or its reference landmarks are damaged.
+        AssetError: Weights or the face model are missing or damaged.
     """
     references = select(read_references(data), options)
+    left_out = describe_unread(data)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        log = (out / "photos.jsonl").open("w", encoding="utf-8")
     except OSError as error:
         raise UsageError(
-            f"{out}: cannot be made ({error.strerror or error}); choose another --out"
+            f"{out}: cannot be written ({error.strerror or error}); choose another folder", arguments=("out",)
         ) from error
     reconstructor = reconstructor or Reconstructor(uv_size=options.uv_size)
     rows = []
-    with (out / "photos.jsonl").open("w") as log:
+    with log:
         for done, reference in enumerate(references, start=1):
             row = _evaluate_photo(reference, out, reconstructor)
             rows.append(row)
@@ -100,35 +112,49 @@ def evaluate(
                 on_photo(done, len(references))
     summary = summarise(rows)
     summary["run"] = {
-        "data": data.name,
+        "data": data.absolute().name,
+        "left_out": left_out,
         "options": asdict(options),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": platform.processor() or platform.machine(),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": peak_memory_bytes(),
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (out / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return summary
 
 
 def _evaluate_photo(reference: PhotoReference, out: Path, reconstructor: Reconstructor) -> dict[str, Any]:
+    """The figures of one photo; ``found`` is None, beside ``error``, where the photo could not be judged."""
     row: dict[str, Any] = {"set": reference.set_name, "name": reference.photo.name}
     folder = out / "results" / reference.set_name / reference.photo.stem
-    started = time.perf_counter()
     try:
+        truth = reference.albedo_truth()
+        started = time.perf_counter()
         face = reconstructor.reconstruct(reference.photo)
+        row["seconds"] = time.perf_counter() - started
+        _require_truth_of_photo(truth, reference, face)
     except NoFaceError as error:
         return row | {"found": False, "error": str(error)}
-    except FacelumeError as error:
-        return row | {"found": False, "error": f"{type(error).__name__}: {error}"}
-    row["seconds"] = time.perf_counter() - started
+    except (UnreadableInputError, UsageError) as error:
+        return row | {"found": None, "error": str(error)}
     face.save(folder, meshes=False)
-    row |= measure_result(folder, reference)
+    row |= measure_result(folder, reference.landmarks_px, truth)
     row["detail_light_64"] = asdict(smooth_light_fidelity(face))
-    truth = reference.albedo_truth()
     if truth is not None:
         row["albedo"]["error_of_prior"] = prior_albedo_error(face, truth)
     row["found"] = bool(row.get("box_iou", 1.0) >= FOUND_IOU)
     return row
+
+
+def _require_truth_of_photo(
+    truth: AlbedoTruth | None, reference: PhotoReference, face: Reconstruction
+) -> None:
+    width, height = face.photo.size_px
+    if truth is not None and truth.mask.shape != (height, width):
+        raise UnreadableInputError(
+            f"{reference.albedo_file}: is {truth.mask.shape[1]} x {truth.mask.shape[0]} pixels, its photo "
+            f"{width} x {height}; make it again for this photo"
+        )
 
 
 def smooth_light_fidelity(face: Reconstruction, size: int = 64) -> ImageFidelity:
@@ -169,11 +195,19 @@ def _statistics(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means, medians and tails over all photos and per set; fidelity counts found faces only."""
+    """Means, medians and tails over all photos and per set; fidelity counts found faces only.
+
+    ``found_share`` counts photos that could be judged only; the others are ``failed`` and listed.
+    """
 
     def of(members: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        found = [row for row in members if row["found"]]
-        summary: dict[str, Any] = {"photos": len(members), "found_share": len(found) / max(len(members), 1)}
+        judged = [row for row in members if row["found"] is not None]
+        found = [row for row in judged if row["found"]]
+        summary: dict[str, Any] = {
+            "photos": len(members),
+            "failed": len(members) - len(judged),
+            "found_share": len(found) / len(judged) if judged else None,
+        }
         for name in ("nme", "seconds", "mask_share"):
             values = [row[name] for row in found if name in row]
             if values:
@@ -185,4 +219,8 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return summary
 
     sets = sorted({row["set"] for row in rows})
-    return {"all": of(rows), "sets": {name: of([r for r in rows if r["set"] == name]) for name in sets}}
+    return {
+        "all": of(rows),
+        "sets": {name: of([r for r in rows if r["set"] == name]) for name in sets},
+        "failures": [{key: r[key] for key in ("set", "name", "error")} for r in rows if r["found"] is None],
+    }

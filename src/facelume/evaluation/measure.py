@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from facelume.evaluation.references import AlbedoTruth, PhotoReference
+from facelume.evaluation.references import AlbedoTruth
 from facelume.geometry import box_iou, mesh_box
 from facelume.illumination import unit_light
 from facelume.metrics import image_fidelity, normalised_mean_error, scale_free_error
@@ -52,14 +52,17 @@ def truth_in_crop(
     return albedo.astype(np.float32), inside
 
 
-def measure_result(folder: Path, reference: PhotoReference) -> dict[str, Any]:
+def measure_result(
+    folder: Path, landmarks_px: Float[np.ndarray, "478 2"] | None, truth: AlbedoTruth | None
+) -> dict[str, Any]:
     """Reads a result folder and returns its figures; keys without a reference are absent.
 
     Args:
         folder: A folder written by ``facelume reconstruct``.
-        reference: What is known about its photo.
+        landmarks_px: Reference points in photo pixels, if there are any.
+        truth: The true albedo of the photo, as large as it, if it is known.
     """
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     photo = _read_srgb(folder / "input_crop.png")
     mask = np.asarray(Image.open(folder / "face_mask.png").convert("L")) > 127
     figures: dict[str, Any] = {
@@ -69,11 +72,10 @@ def measure_result(folder: Path, reference: PhotoReference) -> dict[str, Any]:
         "warnings": result["warnings"],
         "timings_s": result["timings_s"],
     }
-    if reference.landmarks_px is not None:
+    if landmarks_px is not None:
         points = np.asarray(result["landmarks_px"]["mediapipe478"], dtype=np.float32)
-        figures["nme"] = float(normalised_mean_error(points, reference.landmarks_px))
-        figures["box_iou"] = float(box_iou(mesh_box(points), mesh_box(reference.landmarks_px)))
-    truth = reference.albedo_truth()
+        figures["nme"] = float(normalised_mean_error(points, landmarks_px))
+        figures["box_iou"] = float(box_iou(mesh_box(points), mesh_box(landmarks_px)))
     if truth is not None:
         figures["albedo"] = _measure_albedo(folder, result, photo, truth)
     return figures

@@ -8,19 +8,20 @@ seen in the photo. A data folder is a set, a folder of sets, or a plain folder o
 from __future__ import annotations
 
 import os
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from facelume.data.split import is_validation
 from facelume.errors import UnreadableInputError, UsageError
+from facelume.io.arrays import load_arrays
+from facelume.io.photo import describe_left_out, list_photos
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 LANDMARK_UNITS_PER_PX = 16.0
+_LANDMARKS = "landmarks.npz"
 
 
 @dataclass(frozen=True)
@@ -58,42 +59,21 @@ class PhotoReference:
         return is_validation(self.set_name, self.photo.name)
 
     def albedo_truth(self) -> AlbedoTruth | None:
-        """Reads the true albedo, or returns None where there is none."""
+        """Reads the true albedo, or returns None where there is none.
+
+        Raises:
+            UnreadableInputError: The file is damaged or holds something else.
+        """
         if self.albedo_file is None:
             return None
-        with np.load(self.albedo_file, allow_pickle=False) as arrays:
-            return AlbedoTruth(
-                albedo_linear=arrays["albedo_linear"].astype(np.float32), mask=arrays["mask"].astype(bool)
-            )
-
-
-def _read_set(folder: Path) -> list[PhotoReference]:
-    images = folder / "images" if (folder / "images").is_dir() else folder
-    landmarks: dict[str, Float[np.ndarray, "478 2"]] = {}
-    landmark_file = folder / "landmarks.npz"
-    if landmark_file.is_file():
-        try:
-            with np.load(landmark_file, allow_pickle=False) as arrays:
-                points = arrays["points"][..., :2].astype(np.float32) / LANDMARK_UNITS_PER_PX
-                landmarks = {str(name): points[i] for i, name in enumerate(arrays["names"])}
-        except (KeyError, IndexError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        arrays = load_arrays(self.albedo_file, ("albedo_linear", "mask"))
+        albedo, mask = arrays["albedo_linear"], arrays["mask"]
+        if albedo.shape != (*mask.shape, 3) or mask.ndim != 2 or not np.isfinite(albedo).all():
             raise UnreadableInputError(
-                f"{landmark_file}: damaged; it must hold names and points (n, 478, 3)"
-            ) from error
-    references = []
-    for photo in sorted(images.iterdir()):
-        if photo.suffix.lower() not in PHOTO_SUFFIXES:
-            continue
-        albedo_file = folder / "albedo" / f"{photo.stem}.npz"
-        references.append(
-            PhotoReference(
-                set_name=folder.name,
-                photo=photo,
-                landmarks_px=landmarks.get(photo.name),
-                albedo_file=albedo_file if albedo_file.is_file() else None,
+                f"{self.albedo_file}: albedo_linear {albedo.shape} must be finite and (H, W, 3), mask "
+                f"{mask.shape} (H, W), as large as the photo"
             )
-        )
-    return references
+        return AlbedoTruth(albedo_linear=albedo.astype(np.float32), mask=mask.astype(bool))
 
 
 def read_references(data: Path) -> list[PhotoReference]:
@@ -103,21 +83,79 @@ def read_references(data: Path) -> list[PhotoReference]:
         data: A set, a folder of sets, or a plain folder of photos (see the module text).
 
     Raises:
-        UsageError: The folder does not exist or holds no photo.
-        UnreadableInputError: A folder cannot be read, or ``landmarks.npz`` is damaged.
+        UsageError: The folder does not exist, or two photos of a set have one name.
+        UnreadableInputError: A folder cannot be read or holds no photo, or ``landmarks.npz`` is damaged.
     """
+    return [reference for folder in _set_folders(data) for reference in _read_set(folder)]
+
+
+def describe_unread(data: Path) -> list[str]:
+    """Says what of a data folder :func:`read_references` does not read, a line for each place.
+
+    Args:
+        data: As for :func:`read_references`, which comes first and raises its errors.
+    """
+    sets = _set_folders(data)
+    lines = [
+        describe_left_out(images, list_photos(images), known=(_LANDMARKS,)) for images in map(_images, sets)
+    ]
+    if sets != [data]:
+        lines.append(describe_left_out(data, ()))
+        others = [f.name for f in sorted(data.iterdir()) if f.is_dir() and f not in sets and f.name[0] != "."]
+        if others:
+            lines.append(f"{data}: folders without images/ are left out ({', '.join(others)})")
+    return [line for line in lines if line is not None]
+
+
+def _set_folders(data: Path) -> list[Path]:
     if not os.path.isdir(data):
-        raise UsageError(f"{data} is not a folder; name a folder with photos or sets")
+        raise UsageError(f"{data} is not a folder; name a folder with photos or sets", arguments=("data",))
     try:
-        subsets = [folder for folder in sorted(data.iterdir()) if os.path.isdir(folder / "images")]
-        if os.path.isdir(data / "images") or not subsets:
-            references = _read_set(data)
-        else:
-            references = [reference for folder in subsets for reference in _read_set(folder)]
+        sets = [folder for folder in sorted(data.iterdir()) if os.path.isdir(folder / "images")]
     except OSError as error:
-        raise UnreadableInputError(
-            f"{error.filename or data}: cannot be read ({error.strerror or error})"
-        ) from error
-    if not references:
-        raise UsageError(f"{data} holds no photo ({', '.join(sorted(PHOTO_SUFFIXES))})")
+        raise UnreadableInputError(f"{data}: cannot be read ({error.strerror or error})") from error
+    return [data] if not sets or os.path.isdir(data / "images") else sets
+
+
+def _images(folder: Path) -> Path:
+    return folder / "images" if os.path.isdir(folder / "images") else folder
+
+
+def _read_set(folder: Path) -> list[PhotoReference]:
+    photos = list_photos(_images(folder))
+    _require_distinct_stems(photos)
+    landmarks = _read_landmarks(folder / _LANDMARKS)
+    references = []
+    for photo in photos:
+        albedo_file = folder / "albedo" / f"{photo.stem}.npz"
+        references.append(
+            PhotoReference(
+                set_name=folder.absolute().name,
+                photo=photo,
+                landmarks_px=landmarks.get(photo.name),
+                albedo_file=albedo_file if albedo_file.is_file() else None,
+            )
+        )
     return references
+
+
+def _require_distinct_stems(photos: Sequence[Path]) -> None:
+    """Results and albedo files are named after the photo's stem; letter case does not distinguish."""
+    by_stem: dict[str, Path] = {}
+    for photo in photos:
+        other = by_stem.setdefault(photo.stem.casefold(), photo)
+        if other is not photo:
+            raise UsageError(f"{other} and {photo.name} differ by their suffix only; rename one of them")
+
+
+def _read_landmarks(path: Path) -> dict[str, Float[np.ndarray, "478 2"]]:
+    if not path.is_file():
+        return {}
+    arrays = load_arrays(path, ("names", "points"))
+    names, points = arrays["names"], arrays["points"]
+    if names.ndim != 1 or points.ndim != 3 or len(names) != len(points) or points.shape[1:] != (478, 3):
+        raise UnreadableInputError(
+            f"{path}: holds names {names.shape} and points {points.shape}; they must be (n) and (n, 478, 3)"
+        )
+    points_px = points[..., :2].astype(np.float32) / LANDMARK_UNITS_PER_PX
+    return {str(name): points_px[i] for i, name in enumerate(names)}

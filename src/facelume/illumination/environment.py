@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.errors import AssetError, UnreadableInputError
-from facelume.illumination.radiance_hdr import read_radiance_hdr
+from facelume.errors import UnreadableInputError
 from facelume.illumination.sh import sh_basis
+from facelume.io.hdr_picture import load_hdr_picture
 
 
 def directions_of_environment_map(
@@ -62,44 +62,10 @@ def load_environment_map(path: str | os.PathLike[str]) -> Float[Tensor, "H W 3"]
 
     Raises:
         UnreadableInputError: No such file, another format, damaged, or values that are not finite.
-        AssetError: ``.exr`` without the OpenEXR package.
     """
-    file = Path(path)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UnreadableInputError(
-            f"cannot read environment map {file}: {error.strerror}; check the path"
-        ) from error
-    match file.suffix.lower():
-        case ".hdr" | ".pic" | ".rgbe":
-            radiance = read_radiance_hdr(data, name=str(file))
-        case ".exr":
-            radiance = _read_exr(file)
-        case suffix:
-            raise UnreadableInputError(
-                f"environment map {file} has the unknown suffix {suffix!r}; use a lat-long .hdr or .exr file"
-            )
+    radiance = load_hdr_picture(Path(path))
     if not np.isfinite(radiance).all():
         raise UnreadableInputError(
-            f"environment map {file} holds values that are not finite; repair or re-export it"
+            f"environment map {path} holds values that are not finite; repair or re-export it"
         )
     return torch.from_numpy(np.maximum(radiance, 0.0))
-
-
-def _read_exr(file: Path) -> Float[np.ndarray, "H W 3"]:
-    try:
-        import OpenEXR
-    except ImportError as error:
-        raise AssetError(
-            f"reading {file} needs the OpenEXR package; install it with: pip install 'facelume[hdr]', "
-            "or convert the map to .hdr"
-        ) from error
-    try:
-        channels = OpenEXR.File(str(file), separate_channels=True).channels()
-        planes = [np.asarray(channels[name].pixels, dtype=np.float32) for name in ("R", "G", "B")]
-    except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
-        raise UnreadableInputError(
-            f"{file} is no OpenEXR picture with channels R, G and B ({error}); re-export it"
-        ) from error
-    return np.stack(planes, axis=-1)

@@ -35,7 +35,7 @@ class LightPreset:
     """A light that comes with the package.
 
     Attributes:
-        name: Name for ``--light``.
+        name: Name to ask for it by.
         sh_radiance: Radiance coefficients, light axes, linear Rec.709, exposed to ``FRONT_SHADING``.
         source: Where it comes from; starts with ``synthetic`` if no place was photographed.
         licence: Licence of the source.
@@ -81,7 +81,6 @@ def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "*texels 9 3"]:
 
     Raises:
         UnreadableInputError: No such file, another format, damaged, or values that are not finite.
-        AssetError: ``.exr`` without the OpenEXR package.
     """
     file = Path(path)
     if file.suffix.lower() != ".npz":

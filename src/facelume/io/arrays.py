@@ -1,13 +1,16 @@
-"""Named arrays in a compressed ``.npz``, written fast."""
+"""Named arrays in a compressed ``.npz``: written fast, read with one clear error."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
+
+from facelume.errors import UnreadableInputError
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -22,6 +25,20 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             stream = io.BytesIO()
             np.save(stream, np.asfortranarray(values), allow_pickle=False)
             archive.writestr(f"{name}.npy", stream.getvalue())
+
+
+def load_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Reads arrays of an ``.npz`` by name; there may be others.
+
+    Raises:
+        UnreadableInputError: The file is missing, damaged, lacks a name, or holds objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {name: content[name] for name in names}
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        wanted = ", ".join(names)
+        raise UnreadableInputError(f"{path}: missing or damaged; it must be a .npz with {wanted}") from error
 
 
 def shorten_mantissa(values: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,24 @@ def list_photos(folder: Path) -> list[Path]:
         kinds = ", ".join(sorted(suffix[1:] for suffix in PHOTO_SUFFIXES))
         raise UnreadableInputError(f"{folder}: no photo in this folder; photos are {kinds}")
     return found
+
+
+def describe_left_out(folder: Path, photos: Collection[Path], *, known: Collection[str] = ()) -> str | None:
+    """Says in one line which kinds of files of a folder do not count as photos; None if all files count.
+
+    Args:
+        folder: The folder; folders in it and hidden files are not counted.
+        photos: Its photos, see :func:`list_photos`.
+        known: Names of other files that are read too.
+    """
+    taken = {photo.name for photo in photos} | set(known)
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_file()]
+    others = [name for name in names if name not in taken]
+    if not others:
+        return None
+    kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in others}))
+    return f"{folder}: {len(others)} of {len(names)} files are left out ({kinds})"
 
 
 def _read_bytes(path: Path) -> bytes:

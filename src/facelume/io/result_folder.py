@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from facelume.errors import UnreadableInputError, UsageError
+from facelume.io.leftovers import clear_leftovers, working_folder
 
 MANIFEST_NAME = "result.json"
 SCHEMA_VERSION = 1
@@ -26,26 +29,45 @@ def publish(target: Path, fill: Callable[[Path], None], *, overwrite: bool = Fal
     Raises:
         UsageError: ``target`` exists and may not be replaced, or cannot be written.
     """
+    _clear_leftovers_once(target.parent.absolute())
     require_replaceable(target, overwrite=overwrite)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = working_folder(target, "partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         fill(partial)
-        if target.exists():
-            retired = target.with_name(f".{target.name}.retired-{os.getpid()}")
-            target.rename(retired)
-            partial.rename(target)
-            shutil.rmtree(retired)
-        else:
-            partial.rename(target)
+        _put_in_place(partial, target)
     except OSError as error:
         raise UsageError(
-            f"{target}: cannot be written ({error.strerror or error}); choose another --out"
+            f"{target}: cannot be written ({error.strerror or error}); choose another folder",
+            arguments=("target",),
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@functools.lru_cache(maxsize=256)
+def _clear_leftovers_once(folder: Path) -> None:
+    """Looks for leftovers of killed runs once per folder and process: a folder may hold a million results."""
+    clear_leftovers(folder)
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Renames; what stood there comes back if that fails, and by ``clear_leftovers`` if we are killed."""
+    if not target.exists():
+        partial.rename(target)
+        return
+    retired = working_folder(target, "retired")
+    with contextlib.suppress(OSError):
+        os.utime(target)  # as a working folder it is new: other hosts tell by its age whether it has an owner
+    target.rename(retired)
+    try:
+        partial.rename(target)
+    except BaseException:
+        retired.rename(target)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
 
 
 def require_replaceable(target: Path, *, overwrite: bool) -> None:
@@ -55,16 +77,22 @@ def require_replaceable(target: Path, *, overwrite: bool) -> None:
             is_empty = not any(target.iterdir())
         except OSError as error:
             raise UsageError(
-                f"{target}: cannot be read ({error.strerror or error}); choose another --out"
+                f"{target}: cannot be read ({error.strerror or error}); choose another folder",
+                arguments=("target",),
             ) from error
         if is_empty:
             return
         if not os.path.isfile(target / MANIFEST_NAME):
-            raise UsageError(f"{target}: exists and is not a facelume result; choose another --out")
+            raise UsageError(
+                f"{target}: exists and is not a facelume result; choose another folder", arguments=("target",)
+            )
         if not overwrite:
-            raise UsageError(f"{target}: already holds another or an incomplete result; pass --overwrite")
+            raise UsageError(
+                f"{target}: already holds another or an incomplete result; pass overwrite=True",
+                arguments=("overwrite",),
+            )
     elif os.path.exists(target):
-        raise UsageError(f"{target}: is a file; choose another --out")
+        raise UsageError(f"{target}: is a file; choose another folder", arguments=("target",))
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

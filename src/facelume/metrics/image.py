@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,18 @@ def image_fidelity(
     difference = (rendering_srgb - photo_srgb)[mask].astype(np.float64)
     mean_squared = max(float(np.mean(difference**2)), 1e-10)
     keep = mask[..., None]
-    ssim_map = _ssim_map(np.where(keep, rendering_srgb, 0.0), np.where(keep, photo_srgb, 0.0))
+    _, ssim_map = structural_similarity(
+        np.where(keep, rendering_srgb, 0.0),
+        np.where(keep, photo_srgb, 0.0),
+        channel_axis=-1,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
     return ImageFidelity(
         l1=float(np.mean(np.abs(difference))),
         psnr_db=-10.0 * float(np.log10(mean_squared)),
         ssim=float(ssim_map[mask].mean()),
     )
-
-
-def _ssim_map(
-    first: Float[np.ndarray, "H W 3"], second: Float[np.ndarray, "H W 3"]
-) -> Float[np.ndarray, "H W 3"]:
-    """Structural similarity per pixel and channel, as ``skimage.metrics`` defines it."""
-    x, y = first.astype(np.float64), second.astype(np.float64)
-
-    def smooth(values: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
-        return gaussian_filter(values, sigma=(1.5, 1.5, 0), truncate=3.5)
-
-    mean_x, mean_y = smooth(x), smooth(y)
-    variances = smooth(x * x) - mean_x**2 + smooth(y * y) - mean_y**2
-    covariance = smooth(x * y) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    return luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)

@@ -306,7 +306,7 @@ def _choose_device(name: str) -> torch.device:
     if name not in {"auto", "cpu", "cuda"}:
         raise UsageError(f"device must be auto, cpu or cuda, not {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA GPU here; use --device cpu or auto")
+        raise UsageError("there is no CUDA GPU here; use device 'cpu' or 'auto'", arguments=("device",))
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

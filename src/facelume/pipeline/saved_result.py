@@ -101,10 +101,15 @@ def relight(
         UnreadableInputError: A folder or file cannot be read.
     """
     if light is not None and light_from is not None:
-        raise UsageError("--light and --light-from both name the light; leave one of them out")
+        raise UsageError(
+            "light and light_from both name the light; leave one of them out",
+            arguments=("light", "light_from"),
+        )
     target = Path(out)
     if target.suffix.lower() != ".png":
-        raise UsageError(f"{target}: the picture is a PNG; give --out a name that ends in .png")
+        raise UsageError(
+            f"{target}: the picture is a PNG; give it a name that ends in .png", arguments=("out",)
+        )
     face = read_result(result)
     light_giver = face if light_from is None else read_result(light_from)
     albedo_giver = face if albedo_from is None else read_result(albedo_from)
@@ -114,7 +119,8 @@ def relight(
         chosen = resolve_light(light)
         if coarse and chosen.ndim > 2:
             raise UsageError(
-                f"{light} is a light per texel; for the coarse light of a result use --light-from --coarse"
+                f"{light} is a light per texel; for the coarse light of a result use light_from with coarse",
+                arguments=("light_from", "coarse"),
             )
     elif coarse:
         chosen = light_giver.light_coarse
@@ -130,7 +136,8 @@ def relight(
         save_png(target, picture)
     except OSError as error:
         raise UsageError(
-            f"{target}: cannot be written ({error.strerror or error}); choose another --out"
+            f"{target}: cannot be written ({error.strerror or error}); choose another place",
+            arguments=("out",),
         ) from error
 
 

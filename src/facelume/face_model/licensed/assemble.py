@@ -42,7 +42,7 @@ class FaceModelSource:
     """One face model as ``facelume face-model`` lists it.
 
     Attributes:
-        name: Name for ``--face-model`` and :func:`facelume.face_model.sources.load_face_model`.
+        name: Name for :func:`facelume.face_model.sources.load_face_model`.
         summary: What it is.
         licence: Terms of the model itself.
         url: Where to register for it and download it.

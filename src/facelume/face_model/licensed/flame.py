@@ -32,10 +32,10 @@ from facelume.face_model.licensed.assemble import (
     front_by_position,
     outward,
 )
-from facelume.face_model.licensed.obj_geometry import read_obj_geometry
 from facelume.face_model.licensed.official_pickle import read_pickle, read_pickled_npy
 from facelume.face_model.model import FaceModel
 from facelume.geometry import rotation_from_rotvec
+from facelume.io.obj import read_obj_geometry
 from facelume.types import EYE_PARTS, FacePart
 
 _ALBEDOMM = "albedoModel2020_FLAME_albedoPart.npz"

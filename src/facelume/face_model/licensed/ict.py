@@ -24,8 +24,8 @@ from facelume.face_model.licensed.assemble import (
     landmarks_at_vertices,
     outward,
 )
-from facelume.face_model.licensed.obj_geometry import read_obj_geometry, read_obj_vertices
 from facelume.face_model.model import FaceModel
+from facelume.io.obj import read_obj_geometry, read_obj_vertices
 from facelume.types import FacePart
 
 _NEUTRAL, _INDEX = "generic_neutral_mesh.obj", "vertex_indices.json"
