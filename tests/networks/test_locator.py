@@ -59,7 +59,7 @@ def test_predictions_move_with_the_picture():
 
 
 def test_an_unknown_setting_is_refused():
-    with pytest.raises(TypeError, match="widht"):
+    with pytest.raises(ValueError, match="widht"):
         build_locator({"widht": 3})
 
 

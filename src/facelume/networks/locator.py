@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from facelume.errors import AssetError
+from facelume.networks.configuration import read_network_config
 
 STRIDE_PX = 8
 NUM_POINTS = 5
@@ -134,8 +135,8 @@ class LocatorNetwork(nn.Module):
 
 
 def build_locator(config: Mapping[str, Any]) -> LocatorNetwork:
-    """Build a network from the configuration of its weight record; unknown names are refused."""
-    return LocatorNetwork(LocatorConfig(**config))
+    """The locator network of a weight record's configuration; unknown names are refused with ValueError."""
+    return LocatorNetwork(read_network_config(config, LocatorConfig))
 
 
 def fold_batch_norm(network: LocatorNetwork, config: LocatorConfig) -> LocatorNetwork:

@@ -7,13 +7,16 @@ decoder on its pyramid gives the parsing mask.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from facelume.networks.configuration import read_network_config
 
 CROP_PX = 224
 NUM_LANDMARKS = 478
@@ -234,3 +237,8 @@ class PriorNetwork(nn.Module):
             landmark_sigma_px=log_sigma.exp(),
             parsing_logits=self.parsing_decoder(pyramid),
         )
+
+
+def build_prior(config: Mapping[str, Any]) -> PriorNetwork:
+    """The prior network of a weight record's configuration; unknown names are refused with ValueError."""
+    return PriorNetwork(read_network_config(config, PriorConfig))

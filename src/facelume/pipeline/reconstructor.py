@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import cattrs
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -30,8 +29,8 @@ from facelume.fitting.appearance import (
 )
 from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
-from facelume.networks.prior import PriorConfig, PriorNetwork
-from facelume.networks.refiner import Refiner, RefinerConfig
+from facelume.networks.prior import build_prior
+from facelume.networks.refiner import build_refiner
 from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
 from facelume.pipeline.face_result import LIGHT_MAP_SIZE, FaceMaps, PhotoView
 from facelume.pipeline.posed_face import PosedFace
@@ -269,16 +268,6 @@ class Reconstructor:
         return pose_texels(self._texels[size], topology, posed.vertices[None], posed.cam_from_model[None])
 
 
-def build_prior(config: Mapping[str, Any]) -> PriorNetwork:
-    """The prior network of a weight record's configuration; unknown names are refused with ValueError."""
-    return PriorNetwork(_structure(config, PriorConfig))
-
-
-def build_refiner(config: Mapping[str, Any]) -> Refiner:
-    """The refiner of a weight record's configuration; unknown names are refused with ValueError."""
-    return Refiner(_structure(config, RefinerConfig))
-
-
 def _shrink(parsing: Float[Tensor, "1 H W"]) -> Float[Tensor, "1 H W"]:
     """The mask drawn in by one pixel: hair and glasses at its border do not get into the texture."""
     return -torch.nn.functional.max_pool2d(-parsing[:, None], 3, 1, 1)[:, 0]
@@ -287,13 +276,6 @@ def _shrink(parsing: Float[Tensor, "1 H W"]) -> Float[Tensor, "1 H W"]:
 def _on_device(record: _Tensors, device: torch.device) -> _Tensors:
     """The same frozen record of tensors on another device."""
     return replace(record, **{f.name: getattr(record, f.name).to(device) for f in fields(record)})
-
-
-def _structure(config: Mapping[str, Any], kind: type) -> Any:
-    try:
-        return cattrs.Converter(forbid_extra_keys=True).structure(dict(config), kind)
-    except cattrs.BaseValidationError as error:
-        raise ValueError("; ".join(cattrs.transform_error(error))) from error
 
 
 def _choose_device(name: str) -> torch.device:
