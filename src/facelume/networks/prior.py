@@ -87,6 +87,11 @@ class PriorOutput(NamedTuple):
     landmark_sigma_px: Float[Tensor, "b 478"]
     parsing_logits: Float[Tensor, "b 1 h w"]
 
+    def parsing(self) -> Float[Tensor, "b 224 224"]:
+        """Share of bare face (no hair, glasses, hand, ears, neck) at each pixel of the crop, in [0, 1]."""
+        logits = F.interpolate(self.parsing_logits, size=(CROP_PX, CROP_PX), mode="bilinear")
+        return torch.sigmoid(logits)[:, 0]
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch normalisation and a skip connection."""
