@@ -29,7 +29,7 @@ from facelume.pipeline.posed_face import PosedFace
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import Reconstruction
 from facelume.pipeline.timing import StageTimer
-from facelume.refinement.inputs import FaceInPhoto, input_basis, prepare_input
+from facelume.refinement.inputs import FaceInPhoto, input_basis, prepare_input, unwrap_face
 from facelume.refinement.refine import RefinerInput
 from facelume.refinement.stage import RefinedFace, refine_face
 from facelume.uv import resize_map
@@ -180,7 +180,7 @@ class Reconstructor:
     def _complete(
         self, photo: Photo, face: AlignedFace, view: PhotoView, timer: StageTimer
     ) -> Reconstruction:
-        """Everything after alignment: decode, prepare, refine, maps."""
+        """Everything after alignment: decode, unwrap, light, refine, maps."""
         fit, prior = face.fit, face.prior
         with timer.stage("decode"):
             pose = torch.cat([fit.rotvec[0], fit.translation[0]])
@@ -194,9 +194,11 @@ class Reconstructor:
                 cam_from_model=posed.cam_from_model[None],
                 buffers=posed.crop_buffers,
             )
-        with timer.stage("prepare"):
+        with timer.stage("unwrap"):
+            unwrapped = unwrap_face(in_photo, self._basis)
+        with timer.stage("light"):
             start = Appearance(prior.albedo, prior.sh_radiance) if self._prior_knows_model else None
-            prepared = prepare_input(in_photo, self._basis, start=start)
+            prepared = prepare_input(unwrapped, self._basis, start=start)
         with timer.stage("refine"):
             refined = refine_face(self._refiner, in_photo, prepared, self._basis.albedo)
         with timer.stage("maps"):

@@ -14,7 +14,7 @@ from facelume.face_model import FaceModel
 from facelume.fitting.appearance import AlbedoBasis, Appearance, albedo_basis, fit_appearance
 from facelume.raster import GeometryBuffers
 from facelume.refinement.refine import RefinerInput
-from facelume.uv import PosedTexels, TexelMap, pose_texels, resize_map, texel_map, unwrap
+from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, resize_map, texel_map, unwrap
 
 INPUT_MAP_SIZE = 256
 """Texels along an edge of the normals and the prior albedo, and of the texture unless asked otherwise."""
@@ -68,13 +68,26 @@ class FaceInPhoto:
 
 
 @dataclass(frozen=True, eq=False)
+class UnwrappedFace:
+    """The photo of one face in the atlas.
+
+    Attributes:
+        photo: Colour and visibility of each texel.
+        texels: Place, normal and part of each texel.
+    """
+
+    photo: UnwrapResult
+    texels: PosedTexels
+
+
+@dataclass(frozen=True, eq=False)
 class PreparedInput:
-    """One face in the atlas, before refinement.
+    """What is known of one face before refinement.
 
     Attributes:
         maps: What the refinement reads.
         appearance: Albedo coefficients and coarse light that explain the texture.
-        texels: The posed texels, at the size of the texture.
+        texels: Place, normal and part of each texel, at the size of the texture.
     """
 
     maps: RefinerInput
@@ -82,25 +95,36 @@ class PreparedInput:
     texels: PosedTexels
 
 
-def prepare_input(face: FaceInPhoto, basis: InputBasis, *, start: Appearance | None = None) -> PreparedInput:
-    """Unwraps a face and fits its prior albedo and coarse light.
+def unwrap_face(face: FaceInPhoto, basis: InputBasis) -> UnwrappedFace:
+    """Carries the photo of a face into the atlas, at the size of the basis' texels.
 
     Args:
         face: The face, on the device of ``basis``.
-        basis: Face model and atlas; the texture gets the size of its texels.
+        basis: Face model and atlas.
+    """
+    texels = pose_texels(basis.texels, basis.model.topology, face.vertices, face.cam_from_model)
+    photo = unwrap(face.photo_srgb, face.crop, texels, face.buffers, CROP_CAMERA, face.parsing)
+    return UnwrappedFace(photo, texels)
+
+
+def prepare_input(
+    unwrapped: UnwrappedFace, basis: InputBasis, *, start: Appearance | None = None
+) -> PreparedInput:
+    """Fits prior albedo and coarse light of an unwrapped face: the input of the refinement.
+
+    Args:
+        unwrapped: See :func:`unwrap_face`.
+        basis: Face model and atlas.
         start: A prior network's albedo coefficients, the centre of their prior; where not given, the mean
             skin.
     """
-    texels = pose_texels(basis.texels, basis.model.topology, face.vertices, face.cam_from_model)
-    unwrapped = unwrap(face.photo_srgb, face.crop, texels, face.buffers, CROP_CAMERA, face.parsing)
-    appearance = fit_appearance(
-        basis.albedo, unwrapped.texture, unwrapped.visibility, texels.normal_light, start=start
-    )
+    photo, normals = unwrapped.photo, unwrapped.texels.normal_light
+    appearance = fit_appearance(basis.albedo, photo.texture, photo.visibility, normals, start=start)
     maps = RefinerInput(
-        texture=unwrapped.texture,
-        visibility=unwrapped.visibility,
-        normals_light=resize_map(texels.normal_light, INPUT_MAP_SIZE),
+        texture=photo.texture,
+        visibility=photo.visibility,
+        normals_light=resize_map(normals, INPUT_MAP_SIZE),
         prior_albedo=basis.model.albedo_map(appearance.albedo, INPUT_MAP_SIZE),
         coarse_light=appearance.light,
     )
-    return PreparedInput(maps, appearance, texels)
+    return PreparedInput(maps, appearance, unwrapped.texels)

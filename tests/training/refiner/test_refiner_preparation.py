@@ -1,7 +1,6 @@
 """Training prepares a face as it is prepared for use."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from facelume.pipeline import Reconstruction, Reconstructor, reconstructor
 from facelume.pipeline.alignment import read_prior
 from facelume.pipeline.posed_face import PosedFace
 from facelume.raster import render
-from facelume.refinement.inputs import FaceInPhoto, PreparedInput
+from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput, UnwrappedFace
 from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading, resize_input
 from facelume.reflectance import srgb_from_linear
 from facelume.training.config import LoopConfig
@@ -66,15 +65,22 @@ class Served:
     """What use makes of a photo: the result, and what passed through the shared preparation."""
 
     def __init__(self, photo: np.ndarray) -> None:
-        prepare_input = reconstructor.prepare_input
+        unwrap_face, prepare_input = reconstructor.unwrap_face, reconstructor.prepare_input
 
-        def note(face: FaceInPhoto, basis: Any, *, start: Appearance | None) -> PreparedInput:
-            self.face, self.start = face, start
-            self.prepared = prepare_input(face, basis, start=start)
+        def note_face(face: FaceInPhoto, basis: InputBasis) -> UnwrappedFace:
+            self.face = face
+            return unwrap_face(face, basis)
+
+        def note_input(
+            unwrapped: UnwrappedFace, basis: InputBasis, *, start: Appearance | None
+        ) -> PreparedInput:
+            self.start = start
+            self.prepared = prepare_input(unwrapped, basis, start=start)
             return self.prepared
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reconstructor, "prepare_input", note)
+            patch.setattr(reconstructor, "unwrap_face", note_face)
+            patch.setattr(reconstructor, "prepare_input", note_input)
             self.result: Reconstruction = Reconstructor(device="cpu").reconstruct(photo)
 
     def maps(self) -> RefinerInput:

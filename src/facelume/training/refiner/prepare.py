@@ -20,7 +20,7 @@ from facelume.fitting.landmarks import LandmarkBasis, landmark_basis
 from facelume.networks.prior import PriorNetwork
 from facelume.pipeline.alignment import crop_of_landmarks, fit_start, read_prior, settle_fit
 from facelume.pipeline.posed_face import PosedFace
-from facelume.refinement.inputs import FaceInPhoto, InputBasis, input_basis, prepare_input
+from facelume.refinement.inputs import FaceInPhoto, InputBasis, input_basis, prepare_input, unwrap_face
 from facelume.refinement.refine import resize_input
 from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.batches import PreparedFaces
@@ -129,7 +129,8 @@ def prepare_posed(
         cam_from_model=posed.cam_from_model[None],
         buffers=posed.crop_buffers,
     )
-    maps = resize_input(prepare_input(in_photo, tools.basis, start=face.start).maps, tools.map_size)
+    prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, start=face.start)
+    maps = resize_input(prepared.maps, tools.map_size)
     truth = torch.zeros_like(maps.prior_albedo)
     if face.albedo_srgb is not None:
         albedo_srgb = torch.from_numpy(face.albedo_srgb).movedim(-1, 0)[None].float() / 255.0
