@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facelume.face_model import load_open_face_model
-from facelume.fitting.appearance import Appearance, fit_appearance, linear_albedo, refit_light
+from facelume.fitting.appearance import Appearance, fit_appearance, linear_albedo
 from facelume.illumination import irradiance_image
 
 SIZE = 64
@@ -63,14 +63,3 @@ def test_a_shadow_does_not_become_skin(basis, normals):
     tone = (basis.albedo(fit.albedo) / albedo).mean(dim=1)[0]
     inside, outside = tone[20:30, 34:50].mean(), tone[35:50, 20:44].mean()
     assert float(inside / outside) > 0.75
-
-
-def test_refit_finds_the_light_of_a_known_albedo(basis, normals):
-    albedo = basis.albedo(torch.zeros(1, len(basis.rows)))
-    texture = picture(albedo, side_light(), normals)
-    start = torch.zeros(1, 9, 3)
-    start[:, 0] = 2.0
-    visibility = torch.ones(1, SIZE, SIZE)
-    light = refit_light(basis, albedo, texture, visibility, normals, start, ridge=1e-5)
-    rendered = picture(albedo, light, normals)
-    assert float(((rendered - texture).abs() * basis.mask).max()) < 0.01

@@ -11,6 +11,9 @@ def _trained_like() -> LocatorNetwork:
     torch.manual_seed(0)
     network = LocatorNetwork(LocatorConfig(**SMALL))
     network.train()
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1 and "head" not in name:  # scales and offsets of the batch normalisation
+            torch.nn.init.uniform_(parameter, 0.5, 1.5)
     for _ in range(5):
         network(torch.rand(2, 3, 64, 64))
     return network.eval()
@@ -24,7 +27,17 @@ def test_folding_batch_norm_changes_nothing():
         before, after = network(pictures), folded(pictures)
     torch.testing.assert_close(after.centre_logits, before.centre_logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(after.box_px, before.box_px, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(after.points_px, before.points_px, rtol=1e-4, atol=1e-3)
     assert not any("running" in name for name in folded.state_dict())
+
+
+def test_folding_leaves_a_training_network_as_it_is():
+    network = _trained_like().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fold_batch_norm(network, LocatorConfig(**SMALL, batch_norm=False))
+    assert all(module.training for module in network.modules())
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
 def test_folding_into_a_network_with_batch_norm_is_refused():
@@ -59,7 +72,7 @@ def test_predictions_move_with_the_picture():
 
 
 def test_an_unknown_setting_is_refused():
-    with pytest.raises(TypeError, match="widht"):
+    with pytest.raises(ValueError, match="widht"):
         build_locator({"widht": 3})
 
 

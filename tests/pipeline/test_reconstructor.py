@@ -44,7 +44,7 @@ def test_fields_of_the_python_api(face: Reconstruction) -> None:
     assert face.camera.cam_from_model.shape == (4, 4)
     assert face.mesh.vertices.shape[1] == 3
     assert sum(face.timings_s.values()) > 0
-    assert {"locate", "prior", "fit", "unwrap", "refine"} <= face.timings_s.keys()
+    assert {"locate", "prior", "fit", "unwrap", "light", "refine"} <= face.timings_s.keys()
 
 
 def test_same_photo_gives_the_same_result_and_leaves_torch_alone(

@@ -4,11 +4,14 @@ import math
 
 import torch
 
+from facelume.fitting.appearance import LinearAlbedo
+from facelume.illumination import irradiance_image
 from facelume.refinement.light_map import (
     DARK_OFFSET,
     MOUTH_GAINS,
     inner_mouth_gain,
     light_inner_mouth,
+    refit_light,
     settle_light,
 )
 
@@ -77,3 +80,20 @@ def test_the_share_is_the_median_ratio_of_photo_and_rendering() -> None:
     assert inner_mouth_gain(rendering, photo, few) == MOUTH_GAINS[1]
     dark = inner_mouth_gain(rendering, 0.01 * photo, torch.ones(8, 8, dtype=torch.bool))
     assert abs(dark - MOUTH_GAINS[0]) < 1e-6
+
+
+def test_refit_finds_the_light_of_a_known_albedo() -> None:
+    axis = torch.linspace(-0.8, 0.8, 64)
+    y, x = torch.meshgrid(-axis, axis, indexing="ij")
+    normals = torch.stack([x, y, torch.sqrt((1.3 - x**2 - y**2).clamp_min(0.05))])[None]
+    normals = torch.nn.functional.normalize(normals, dim=1)
+    true_light = torch.zeros(1, 9, 3)
+    true_light[:, 0], true_light[:, 3] = 1.5 * math.sqrt(math.pi), 0.8
+    albedo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.2
+    texture = albedo * irradiance_image(true_light, normals).clamp_min(0) / math.pi
+    basis = LinearAlbedo(albedo[0], albedo.new_zeros(0, 3, 64, 64), torch.ones(64, 64))
+    start = torch.zeros(1, 9, 3)
+    start[:, 0] = 2.0
+    light = refit_light(basis, albedo, texture, torch.ones(1, 64, 64), normals, start, ridge=1e-5)
+    rendered = albedo * irradiance_image(light, normals).clamp_min(0) / math.pi
+    assert float((rendered - texture).abs().max()) < 0.01

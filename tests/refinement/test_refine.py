@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from facelume.networks.refiner import Refiner, RefinerConfig
+from facelume.refinement.light_map import light_inner_mouth, settle_light
 from facelume.refinement.refine import RefinerInput, map_shading, network_input, refine
 
 
@@ -44,6 +45,16 @@ def test_albedo_has_the_size_of_the_texture_and_light_that_of_the_network(maps):
 def test_results_repeat(maps):
     network = Refiner(config())
     assert torch.equal(refine(network, maps).albedo, refine(network, maps).albedo)
+
+
+def test_every_map_is_made_on_the_device_of_the_input(maps):
+    # "meta" is a second device on any machine: an operation on tensors of two devices raises.
+    elsewhere = RefinerInput(**{name: value.to("meta") for name, value in vars(maps).items()})
+    output = refine(Refiner(config()).to("meta"), elsewhere)
+    assert {value.device.type for value in vars(output).values()} == {"meta"}
+    settled = settle_light(output.light, output.shading, elsewhere.texture, elsewhere.visibility)
+    part = torch.zeros(64, 64, dtype=torch.long, device="meta")
+    assert light_inner_mouth(settled, elsewhere.coarse_light, part, 0.5).device.type == "meta"
 
 
 def test_unseen_texels_are_noise_for_the_network(maps):

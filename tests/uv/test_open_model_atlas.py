@@ -67,3 +67,15 @@ def test_a_frontal_face_shows_what_faces_the_camera(model, texels):
     inside_mouth = texels.inside & (texels.part >= 3)
     assert visibility[inside_mouth].mean() < 0.1
     assert buffers.face_mask.float().mean() > 0.2
+
+
+def test_skin_within_three_pixels_of_the_parsing_mask_border_is_not_seen(model, texels):
+    buffers, texels_posed = posed(model, texels, 0.0)
+    image, parsing = torch.ones(1, 3, 224, 224), torch.ones(1, 224, 224)
+    parsing[:, 100:, :] = 0.0
+    visibility = unwrap_crop(image, texels_posed, buffers, CROP_CAMERA, parsing).visibility[0]
+    y_px = CROP_CAMERA.project(texels_posed.position_cam[0].movedim(0, -1))[..., 1]
+    bare = unwrap_crop(image, texels_posed, buffers, CROP_CAMERA, torch.ones_like(parsing)).visibility[0]
+    assert float(visibility[y_px > 97.0].max()) == 0.0
+    above = (y_px < 96.0) & (bare > 0) & (texels.part >= 0)
+    torch.testing.assert_close(visibility[above], bare[above])

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from facelume.errors import AssetError, UsageError
+from facelume.networks.refiner import build_refiner
 from facelume.weights import (
     FOLDER_VARIABLE,
     WeightRecord,
@@ -28,7 +29,7 @@ def _record(**changes: object) -> WeightRecord:
     fields = {
         "id": "tiny-1",
         "kind": "tiny",
-        "architecture": "tests._Net",
+        "architecture": f"{_Net.__module__}._Net",
         "config": {"width": 4},
         "input": "3x8x8, sRGB in [0, 1]",
         "training_data": "none",
@@ -51,7 +52,7 @@ def test_round_trip_is_half_precision_and_strict(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.conv.weight, net.conv.weight.half().float(), rtol=0, atol=0)
     with pytest.raises(AssetError, match="do not fit"):
         build_and_load("tiny-1", lambda _: _Net(5), folder=tmp_path)
-    with pytest.raises(AssetError, match="do not fit"):
+    with pytest.raises(AssetError, match=r"belong to a .*_Net, but a torch\..*Conv2d is needed"):
         build_and_load("tiny-1", lambda _: nn.Conv2d(3, 4, 3), folder=tmp_path)
 
 
@@ -113,6 +114,13 @@ def test_unknown_registry_keys_and_nan_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(AssetError, match="cannot be read"):
         list_records(tmp_path)
+
+
+def test_weights_of_another_network_are_refused_by_their_architecture() -> None:
+    with pytest.raises(
+        AssetError, match=r"facelume\.networks\.prior\.PriorNetwork, but a facelume\.networks\.ref"
+    ):
+        build_and_load("prior", lambda _: build_refiner({}))
 
 
 @pytest.mark.parametrize("record_and_path", list_records(), ids=lambda pair: pair[0].id)

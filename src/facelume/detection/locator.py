@@ -46,7 +46,8 @@ class NetworkLocator:
     Finer levels, up to ``finest_px``, follow only if nothing was found, or always with ``exhaustive``.
 
     Args:
-        network: Trained network; its configuration carries calibration and threshold.
+        network: Trained network, on the device where it shall run; its configuration carries calibration and
+            threshold.
         threshold: Smallest score that counts; default: the network's working threshold.
         exhaustive: Look for small faces even where a large one was found.
         finest_px: Long side of the finest level.
@@ -77,6 +78,7 @@ class NetworkLocator:
         exhaustive: bool = False,
         folder: Path | None = None,
         last_resort: float | None = None,
+        device: torch.device | str = "cpu",
     ) -> NetworkLocator:
         """Build the locator from a weight record.
 
@@ -85,12 +87,13 @@ class NetworkLocator:
             exhaustive: See the class.
             folder: Folder of weights searched before the package's.
             last_resort: See the class.
+            device: Where the network runs.
 
         Raises:
             AssetError: The weights are missing, damaged or do not fit.
         """
         network, _ = build_and_load(weights, build_locator, folder=folder)
-        return cls(network, exhaustive=exhaustive, last_resort=last_resort)
+        return cls(network.to(device), exhaustive=exhaustive, last_resort=last_resort)
 
     def locate(self, photo_srgb: UInt8[np.ndarray, "H W 3"]) -> list[FaceDetection]:
         """Return the faces of an upright photo, largest first; scores are calibrated probabilities.
@@ -187,7 +190,8 @@ def _run_level(
     height, width = picture.shape[:2]
     right, bottom = (_PADDING_PX + (-side) % STRIDE_PX for side in (width, height))
     padded = np.pad(picture, ((_PADDING_PX, bottom), (_PADDING_PX, right), (0, 0)), mode="edge")
-    batch = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
+    device = next(network.parameters()).device
+    batch = torch.from_numpy(padded).to(device).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
         output = network(batch.contiguous(memory_format=torch.channels_last))
         logits = output.centre_logits
@@ -195,9 +199,10 @@ def _run_level(
             logits >= min_logit
         )
         rows, columns = torch.nonzero(is_peak[0], as_tuple=True)
-        boxes = output.box_px[0, :, rows, columns].T.numpy().astype(np.float64)
-        points = output.points_px[0, :, :, rows, columns].permute(2, 0, 1).numpy().astype(np.float64)
-        peaks = logits[0, rows, columns].numpy().astype(np.float64)
+        boxes = output.box_px[0, :, rows, columns].T.numpy(force=True).astype(np.float64)
+        points = output.points_px[0, :, :, rows, columns].permute(2, 0, 1)
+        points = points.numpy(force=True).astype(np.float64)
+        peaks = logits[0, rows, columns].numpy(force=True).astype(np.float64)
     size = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - _PADDING_PX
     is_inside = ((centre > 0) & (centre < (width, height))).all(axis=1)

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.fitting.photometric import PhotometricConfig, fit_light_and_albedo
-from facelume.illumination import fit_sh_radiance
 
 
 @runtime_checkable
@@ -54,6 +53,10 @@ class LinearAlbedo:
         """Linear albedo of coefficients, to first order, kept above 0.01."""
         change = coeffs @ self.rows.flatten(1)
         return (self.mean + change.unflatten(-1, self.mean.shape)).clamp(0.01, 1.0)
+
+    def to(self, device: torch.device | str) -> LinearAlbedo:
+        """Return the same basis with every tensor on ``device``."""
+        return LinearAlbedo(self.mean.to(device), self.rows.to(device), self.mask.to(device))
 
 
 def linear_albedo(
@@ -108,6 +111,26 @@ class Appearance:
     light: Float[Tensor, "b 9 3"]
 
 
+def average_down(
+    texture: Float[Tensor, "b 3 t t"],
+    visibility: Float[Tensor, "b t t"],
+    normals_light: Float[Tensor, "b 3 n n"],
+    size: int,
+) -> tuple[Float[Tensor, "b 1 s s"], Float[Tensor, "b 3 s s"], Float[Tensor, "b 3 s s"]]:
+    """Averages an unwrapped photo down to the size at which colours are fitted.
+
+    Returns:
+        How well each coarse texel is seen, the mean colour of what is seen in it, its unit normal.
+    """
+
+    def averaged(maps: Float[Tensor, "b c u u"]) -> Float[Tensor, "b c v v"]:
+        return functional.interpolate(maps, size=(size, size), mode="area")
+
+    seen = averaged(visibility[:, None])
+    image = averaged(texture * visibility[:, None]) / seen.clamp_min(1e-3)
+    return seen, image, functional.normalize(averaged(normals_light), dim=1)
+
+
 def fit_appearance(
     basis: LinearAlbedo,
     texture: Float[Tensor, "b 3 t t"],
@@ -133,9 +156,7 @@ def fit_appearance(
     config = config or AppearanceConfig()
     chosen = basis.mask.flatten().nonzero()[:, 0]
     chosen = chosen[:: max(1, len(chosen) // config.max_texels)]
-    seen = _shrunk(visibility[:, None], basis.size)
-    image = _shrunk(texture * visibility[:, None], basis.size) / seen.clamp_min(1e-3)
-    normals = functional.normalize(_shrunk(normals_light, basis.size), dim=1)
+    seen, image, normals = average_down(texture, visibility, normals_light, basis.size)
     rows = basis.rows.flatten(2)[..., chosen].permute(2, 1, 0)
     mean = basis.mean.flatten(1)[:, chosen].T
     batch, sigma = texture.shape[0], 1.0
@@ -152,38 +173,3 @@ def fit_appearance(
         config=config.photometric,
     )
     return Appearance(centre + sigma * fit.albedo_coeffs, fit.sh_radiance)
-
-
-def _shrunk(maps: Tensor, size: int) -> Tensor:
-    return functional.interpolate(maps, size=(size, size), mode="area")
-
-
-def refit_light(
-    basis: LinearAlbedo,
-    albedo: Float[Tensor, "b 3 a a"],
-    texture: Float[Tensor, "b 3 t t"],
-    visibility: Float[Tensor, "b t t"],
-    normals_light: Float[Tensor, "b 3 n n"],
-    light: Float[Tensor, "b 9 3"],
-    ridge: float = 0.01,
-) -> Float[Tensor, "b 9 3"]:
-    """The order-2 light that explains the photo best once the albedo is refined.
-
-    Args:
-        basis: Says which texels count.
-        albedo: Refined albedo, linear.
-        texture: The unwrapped photo, linear.
-        visibility: How well each texel is seen, [0, 1].
-        normals_light: Unit normals of the texels, light frame.
-        light: The light before; directions that the face does not show stay near it.
-        ridge: Pull to ``light``, see :func:`facelume.illumination.fit_sh_radiance`.
-    """
-    seen = _shrunk(visibility[:, None], basis.size)
-    image = _shrunk(texture * visibility[:, None], basis.size) / seen.clamp_min(1e-3)
-    normals = functional.normalize(_shrunk(normals_light, basis.size), dim=1)
-    reflected, observed, facing = (
-        maps.flatten(2).transpose(1, 2) for maps in (_shrunk(albedo, basis.size), image, normals)
-    )
-    return fit_sh_radiance(
-        reflected, observed, facing, (seen[:, 0] * basis.mask).flatten(1), prior=light, ridge=ridge
-    )

@@ -7,6 +7,7 @@ every face into it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facelume.errors import AssetError
+from facelume.networks.configuration import read_network_config
 
 STRIDE_PX = 8
 NUM_POINTS = 5
@@ -134,32 +137,31 @@ class LocatorNetwork(nn.Module):
 
 
 def build_locator(config: Mapping[str, Any]) -> LocatorNetwork:
-    """Build a network from the configuration of its weight record; unknown names are refused."""
-    return LocatorNetwork(LocatorConfig(**config))
+    """The locator network of a weight record's configuration; unknown names are refused with ValueError."""
+    return LocatorNetwork(read_network_config(config, LocatorConfig))
 
 
 def fold_batch_norm(network: LocatorNetwork, config: LocatorConfig) -> LocatorNetwork:
     """Return a network without batch normalisation that computes the same as ``network`` in evaluation mode.
 
     Args:
-        network: Network with batch normalisation.
+        network: Network with batch normalisation; stays as it is, in whatever mode it is.
         config: Configuration of the result: the same widths, ``batch_norm=False``.
 
     Raises:
         AssetError: The two configurations do not fit together.
     """
     folded = LocatorNetwork(config)
-    sources = [m for m in network.modules() if isinstance(m, _ConvUnit)]
+    sources = [m for m in copy.deepcopy(network).eval().modules() if isinstance(m, _ConvUnit)]
     targets = [m for m in folded.modules() if isinstance(m, _ConvUnit)]
     if config.batch_norm or not network.config.batch_norm or len(sources) != len(targets):
         raise AssetError(
             "cannot fold: the source needs batch_norm=True, the result batch_norm=False, same widths"
         )
     for source, target in zip(sources, targets, strict=True):
-        convolution, norm = source[0].eval(), source[1].eval()
+        convolution, norm = source[0], source[1]
         assert isinstance(convolution, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        fused = nn.utils.fuse_conv_bn_eval(convolution, norm)
-        target[0].load_state_dict(fused.state_dict())
+        target[0].load_state_dict(fuse_conv_bn_eval(convolution, norm).state_dict())
     folded.head.load_state_dict(network.head.state_dict())
     return folded.eval()

@@ -7,8 +7,9 @@ decoder on its pyramid gives the parsing mask.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from facelume.camera import CROP_FACE_DEPTH_M, CROP_SIZE_PX
 from facelume.geometry.face_mesh import NUM_LANDMARKS
+from facelume.networks.configuration import read_network_config
 
 _MIN_LOG_SIGMA, _MAX_LOG_SIGMA = -1.6, 4.0
 # Translation of a head that fills the canonical crop, and the spread of one network unit.
@@ -84,6 +86,11 @@ class PriorOutput(NamedTuple):
     landmarks_px: Float[Tensor, "b 478 2"]
     landmark_sigma_px: Float[Tensor, "b 478"]
     parsing_logits: Float[Tensor, "b 1 h w"]
+
+    def parsing(self) -> Float[Tensor, "b 224 224"]:
+        """Share of bare face (no hair, glasses, hand, ears, neck) at each pixel of the crop, in [0, 1]."""
+        logits = F.interpolate(self.parsing_logits, size=(CROP_SIZE_PX, CROP_SIZE_PX), mode="bilinear")
+        return torch.sigmoid(logits)[:, 0]
 
 
 class BasicBlock(nn.Module):
@@ -237,3 +244,8 @@ class PriorNetwork(nn.Module):
             landmark_sigma_px=log_sigma.exp(),
             parsing_logits=self.parsing_decoder(pyramid),
         )
+
+
+def build_prior(config: Mapping[str, Any]) -> PriorNetwork:
+    """The prior network of a weight record's configuration; unknown names are refused with ValueError."""
+    return PriorNetwork(read_network_config(config, PriorConfig))

@@ -10,12 +10,15 @@ light.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from facelume.networks.configuration import read_network_config
 
 NUM_LIGHT_CHANNELS = 27
 _LOG_GAIN_RANGE = (-4.0, 1.2)
@@ -127,6 +130,11 @@ class Refiner(nn.Module):
         """Return the raw values of the albedo head (3 or 5 channels, no sigmoid) and of the light head."""
         features = self.residual_blocks(self.encoder(inputs))
         return self.albedo_decoder(features), self.light_decoder(features)
+
+
+def build_refiner(config: Mapping[str, Any]) -> Refiner:
+    """The refiner of a weight record's configuration; unknown names are refused with ValueError."""
+    return Refiner(read_network_config(config, RefinerConfig))
 
 
 def logit(probability: Float[Tensor, "*s"], margin: float = 0.004) -> Float[Tensor, "*s"]:

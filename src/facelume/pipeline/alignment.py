@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from facelume.fitting import FitConfig, FitResult, FitStart, LandmarkBasis, fit_
 from facelume.geometry import box_iou, five_points, mesh_box, rotation_from_rotvec
 from facelume.geometry.face_mesh import NUM_MESH_POINTS
 from facelume.networks.prior import PriorNetwork, PriorOutput
+from facelume.pipeline.timing import StageTimer
 from facelume.types import FaceDetection
 
 _NUM_CROP_UPDATES = 2
@@ -71,7 +71,7 @@ class AlignedFace:
 
     def landmarks_photo_px(self) -> Float[np.ndarray, "478 2"]:
         """Projections of the fitted mesh's landmarks, photo pixels."""
-        return self.crop.to_photo(self.fit.landmarks_px[0].numpy(force=True).astype(np.float64))
+        return _in_photo(self.fit.landmarks_px, self.crop)
 
 
 def align_face(
@@ -82,7 +82,7 @@ def align_face(
     limits: AlignmentLimits,
     *,
     with_coefficients: bool,
-    on_stage: Callable[[str], None],
+    timer: StageTimer,
 ) -> AlignedFace:
     """Aligns one face: guess the crop, read landmarks, crop again by them, fit, crop by the fitted mesh.
 
@@ -93,26 +93,23 @@ def align_face(
         basis: Landmark rows of the face model, on the network's device.
         limits: When to refuse.
         with_coefficients: The network knows the face model: its coefficients start the fit and are its prior.
-        on_stage: Called with ``prior`` or ``fit`` after each part of the work (for timing).
+        timer: Books the stages ``prior`` and ``fit``.
 
     Raises:
         NoFaceError: What was located does not look like a face.
     """
-    crop = _guess_crop(detection)
-    landmarks_px, prior = _read_landmarks(photo_srgb, crop, network)
-    crop, landmarks_px = _level_crop(crop, landmarks_px)
-    on_stage("prior")
-    fit = _fit(landmarks_px, prior, basis, with_coefficients=False)
-    crop = _crop_around_mesh(crop, fit)
-    on_stage("fit")
-    landmarks_px, prior = _read_landmarks(photo_srgb, crop, network)
-    on_stage("prior")
-    fit = _fit(landmarks_px, prior, basis, with_coefficients=with_coefficients)
-    for _ in range(_NUM_CROP_UPDATES):
-        # Canonical is the box of the mesh, not of the network's points; settles to hundredths of a pixel.
-        crop, landmarks_px = _recrop(crop, landmarks_px, _crop_around_mesh(crop, fit))
-        fit = _fit(landmarks_px, prior, basis, with_coefficients=with_coefficients)
-    on_stage("fit")
+    with timer.stage("prior"):
+        crop = _guess_crop(detection)
+        prior = read_prior(sample_crop(photo_srgb, crop), network)
+    with timer.stage("fit"):
+        landmarks_px = _in_photo(prior.landmarks_px, crop)
+        crop = crop_of_landmarks(landmarks_px, basis, sigma_px=prior.landmark_sigma_px)
+    with timer.stage("prior"):
+        prior = read_prior(sample_crop(photo_srgb, crop), network)
+    with timer.stage("fit"):
+        landmarks_px = _in_photo(prior.landmarks_px, crop)
+        start = fit_start(prior) if with_coefficients else None
+        crop, fit = settle_fit(landmarks_px, crop, basis, sigma_px=prior.landmark_sigma_px, start=start)
     aligned = AlignedFace(
         crop=crop,
         crop_srgb=sample_crop(photo_srgb, crop),
@@ -123,6 +120,75 @@ def align_face(
     )
     _refuse_absurd(aligned, limits)
     return aligned
+
+
+def read_prior(crop_srgb: Float[np.ndarray, "224 224 3"], network: PriorNetwork) -> PriorOutput:
+    """What the prior network says about one crop (sRGB-encoded in [0, 1]), on the network's device."""
+    device = next(network.parameters()).device
+    return network(torch.from_numpy(crop_srgb).to(device).permute(2, 0, 1)[None])
+
+
+def fit_start(prior: PriorOutput) -> FitStart:
+    """The network's coefficients and pose as the start of the landmark fit."""
+    return FitStart(prior.identity, prior.expression, prior.rotvec, prior.translation)
+
+
+def level_crop(landmarks_photo_px: Float[np.ndarray, "478 2"]) -> CropTransform:
+    """The canonical crop with the eye line level."""
+    right, left = five_points(landmarks_photo_px)[:2]
+    return crop_from_landmarks(landmarks_photo_px, math.atan2(left[1] - right[1], left[0] - right[0]))
+
+
+def crop_of_landmarks(
+    landmarks_photo_px: Float[np.ndarray, "478 2"],
+    basis: LandmarkBasis,
+    *,
+    sigma_px: Float[Tensor, "1 478"] | None = None,
+) -> CropTransform:
+    """The level crop around the mesh that follows given landmarks; what the prior network should look at.
+
+    Args:
+        landmarks_photo_px: Landmarks in photo pixels.
+        basis: Landmark rows of the face model.
+        sigma_px: Expected error of each landmark in crop pixels; 1 px where not given.
+    """
+    crop = level_crop(landmarks_photo_px)
+    fit = fit_landmarks(basis, _in_crop(landmarks_photo_px, crop, basis), sigma_px)
+    return level_crop(_in_photo(fit.landmarks_px, crop))
+
+
+def settle_fit(
+    landmarks_photo_px: Float[np.ndarray, "478 2"],
+    crop: CropTransform,
+    basis: LandmarkBasis,
+    *,
+    sigma_px: Float[Tensor, "1 478"] | None = None,
+    start: FitStart | None = None,
+) -> tuple[CropTransform, FitResult]:
+    """Fits shape and pose and moves the crop around the fitted mesh, until the two agree.
+
+    The box of the mesh is canonical, not that of the landmarks; this settles within hundredths of a pixel.
+
+    Args:
+        landmarks_photo_px: Landmarks in photo pixels.
+        crop: The crop so far.
+        basis: Landmark rows of the face model.
+        sigma_px: Expected error of each landmark in crop pixels; 1 px where not given.
+        start: Where each fit starts and the centre of its prior; the mean face where not given.
+
+    Returns:
+        The crop, and the face in its camera.
+    """
+    config = FitConfig() if start is None else _WARM_FIT
+    fit = fit_landmarks(
+        basis, _in_crop(landmarks_photo_px, crop, basis), sigma_px, start=start, config=config
+    )
+    for _ in range(_NUM_CROP_UPDATES):
+        crop = level_crop(_in_photo(fit.landmarks_px, crop))
+        fit = fit_landmarks(
+            basis, _in_crop(landmarks_photo_px, crop, basis), sigma_px, start=start, config=config
+        )
+    return crop, fit
 
 
 def overlap(first: AlignedFace, second: AlignedFace) -> float:
@@ -141,52 +207,14 @@ def _guess_crop(detection: FaceDetection) -> CropTransform:
     return crop_from_box(detection, roll_rad)
 
 
-def _crop_around(landmarks_photo_px: Float[np.ndarray, "478 2"]) -> CropTransform:
-    """The canonical crop with the eye line level."""
-    right, left = five_points(landmarks_photo_px)[:2]
-    return crop_from_landmarks(landmarks_photo_px, math.atan2(left[1] - right[1], left[0] - right[0]))
+def _in_photo(landmarks_px: Float[Tensor, "1 478 2"], crop: CropTransform) -> Float[np.ndarray, "478 2"]:
+    return crop.to_photo(landmarks_px[0].numpy(force=True).astype(np.float64))
 
 
-def _crop_around_mesh(crop: CropTransform, fit: FitResult) -> CropTransform:
-    mesh_px = fit.landmarks_px[0].numpy(force=True).astype(np.float64)
-    return _crop_around(crop.to_photo(mesh_px))
-
-
-def _recrop(
-    crop: CropTransform, landmarks_px: Float[Tensor, "1 478 2"], target: CropTransform
-) -> tuple[CropTransform, Float[Tensor, "1 478 2"]]:
-    """Moves crop landmarks into another crop of the same photo."""
-    moved = target.to_crop(crop.to_photo(landmarks_px[0].numpy(force=True).astype(np.float64)))
-    return target, landmarks_px.new_tensor(moved)[None]
-
-
-def _level_crop(
-    crop: CropTransform, landmarks_px: Float[Tensor, "1 478 2"]
-) -> tuple[CropTransform, Float[Tensor, "1 478 2"]]:
-    photo_px = crop.to_photo(landmarks_px[0].numpy(force=True).astype(np.float64))
-    return _recrop(crop, landmarks_px, _crop_around(photo_px))
-
-
-def _read_landmarks(
-    photo_srgb: UInt8[np.ndarray, "H W 3"], crop: CropTransform, network: PriorNetwork
-) -> tuple[Float[Tensor, "1 478 2"], PriorOutput]:
-    crop_srgb = sample_crop(photo_srgb, crop)
-    batch = torch.from_numpy(crop_srgb).permute(2, 0, 1)[None].to(next(network.parameters()).device)
-    output = network(batch)
-    return output.landmarks_px, output
-
-
-def _fit(
-    landmarks_px: Float[Tensor, "1 478 2"],
-    prior: PriorOutput,
-    basis: LandmarkBasis,
-    *,
-    with_coefficients: bool,
-) -> FitResult:
-    if not with_coefficients:
-        return fit_landmarks(basis, landmarks_px, prior.landmark_sigma_px)
-    start = FitStart(prior.identity, prior.expression, prior.rotvec, prior.translation)
-    return fit_landmarks(basis, landmarks_px, prior.landmark_sigma_px, start=start, config=_WARM_FIT)
+def _in_crop(
+    landmarks_photo_px: Float[np.ndarray, "478 2"], crop: CropTransform, basis: LandmarkBasis
+) -> Float[Tensor, "1 478 2"]:
+    return basis.mean.new_tensor(crop.to_crop(landmarks_photo_px))[None]
 
 
 def _refuse_absurd(face: AlignedFace, limits: AlignmentLimits) -> None:

@@ -1,4 +1,4 @@
-"""Corrections of a light map, so that the lit albedo agrees with the photo where it was seen."""
+"""Corrections of the light after refinement: the lit albedo agrees with the photo where it was seen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from facelume.fitting.appearance import LinearAlbedo, average_down
+from facelume.illumination import fit_sh_radiance
 from facelume.types import MOUTH_PARTS, is_part
 from facelume.uv import masked_low_pass
 
@@ -53,6 +55,33 @@ def settle_light(
     trust = masked_low_pass(weight, torch.ones_like(weight), box_px).clamp(0, 1)
     gain = torch.exp((smooth * trust).clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN))
     return (light.unflatten(1, (9, 3)) * gain[:, None]).flatten(1, 2)
+
+
+def refit_light(
+    basis: LinearAlbedo,
+    albedo: Float[Tensor, "b 3 a a"],
+    texture: Float[Tensor, "b 3 t t"],
+    visibility: Float[Tensor, "b t t"],
+    normals_light: Float[Tensor, "b 3 n n"],
+    light: Float[Tensor, "b 9 3"],
+    ridge: float = 0.01,
+) -> Float[Tensor, "b 9 3"]:
+    """The order-2 light that explains the photo best once the albedo is refined.
+
+    Args:
+        basis: Says which texels count.
+        albedo: Refined albedo, linear.
+        texture: The unwrapped photo, linear.
+        visibility: How well each texel is seen, [0, 1].
+        normals_light: Unit normals of the texels, light frame.
+        light: The light before; directions that the face does not show stay near it.
+        ridge: Pull to ``light``, see :func:`facelume.illumination.fit_sh_radiance`.
+    """
+    seen, image, normals = average_down(texture, visibility, normals_light, basis.size)
+    small = functional.interpolate(albedo, size=(basis.size, basis.size), mode="area")
+    reflected, observed, facing = (maps.flatten(2).transpose(1, 2) for maps in (small, image, normals))
+    weights = (seen[:, 0] * basis.mask).flatten(1)
+    return fit_sh_radiance(reflected, observed, facing, weights, prior=light, ridge=ridge)
 
 
 def inner_mouth_gain(

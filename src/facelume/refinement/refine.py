@@ -62,6 +62,17 @@ class RefinerOutput:
     shading: Float[Tensor, "b 3 m m"]
 
 
+def resize_input(maps: RefinerInput, size: int) -> RefinerInput:
+    """The same maps at ``size`` texels a side, as the network sees them."""
+    return RefinerInput(
+        texture=resize_map(maps.texture, size),
+        visibility=resize_map(maps.visibility[:, None], size)[:, 0],
+        normals_light=resize_map(maps.normals_light, size),
+        prior_albedo=resize_map(maps.prior_albedo, size),
+        coarse_light=maps.coarse_light,
+    )
+
+
 def network_input(
     maps: RefinerInput, config: RefinerConfig, generator: torch.Generator | None = None
 ) -> tuple[Float[Tensor, "b c m m"], Float[Tensor, "b 3 m m"]]:
@@ -70,16 +81,14 @@ def network_input(
     sRGB-encoded texture with N(0, 1) noise where it is unseen, and sRGB-encoded prior, both in [-1, 1]; with
     ``with_context`` also the visibility and the log of the coarse shading.
     """
-    size = config.map_size
-    texture = 2.0 * srgb_from_linear(resize_map(maps.texture, size)) - 1.0
-    visibility = resize_map(maps.visibility[:, None], size)
-    prior = resize_map(maps.prior_albedo, size)
-    parts = [fill_with_noise(texture, visibility[:, 0], generator), 2.0 * srgb_from_linear(prior) - 1.0]
+    small = resize_input(maps, config.map_size)
+    texture = 2.0 * srgb_from_linear(small.texture) - 1.0
+    prior = 2.0 * srgb_from_linear(small.prior_albedo) - 1.0
+    parts = [fill_with_noise(texture, small.visibility, generator), prior]
     if config.with_context:
-        normals = resize_map(maps.normals_light, size)
-        shading = shading_from_irradiance(irradiance_image(maps.coarse_light, normals))
-        parts += [2.0 * visibility - 1.0, torch.log(shading.clamp(0.05, 20.0))]
-    return torch.cat(parts, dim=1), prior
+        shading = shading_from_irradiance(irradiance_image(small.coarse_light, small.normals_light))
+        parts += [2.0 * small.visibility[:, None] - 1.0, torch.log(shading.clamp(0.05, 20.0))]
+    return torch.cat(parts, dim=1), small.prior_albedo
 
 
 def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | None = None) -> RefinerOutput:

@@ -20,7 +20,7 @@ DEPTH_TOLERANCE_M = 0.008
 SURFACE_TOLERANCE_M = 0.002
 GRAZING_COSINE = 0.15
 FULL_COSINE = 0.35
-MASK_MARGIN_PX = 2
+MASK_MARGIN_PX = 3
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def texel_visibility(
 
     The product of: projects into the picture; lies on the surface that the raster shows there (same part,
     depth within 2 mm plus what one pixel adds at that slant, 8 mm at most); faces the camera (0 at a cosine
-    of 0.15, 1 from 0.35); bare face in the parsing mask shrunk by 2 px (0 at 0.5, 1 from 0.75), since
+    of 0.15, 1 from 0.35); bare face in the parsing mask shrunk by 3 px (0 at 0.5, 1 from 0.75), since
     strands of hair blur over its border.
 
     Args:

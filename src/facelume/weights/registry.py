@@ -191,12 +191,14 @@ def build_and_load(
         The network in evaluation mode, without gradients, on the CPU, and its record.
 
     Raises:
-        AssetError: The file is missing or damaged, the model differs, or a tensor does not fit.
+        AssetError: The file is missing or damaged, the record names another architecture than ``build``
+            makes, the model differs, or a tensor does not fit.
     """
     record, state = load_weights(id_or_kind, folder)
     require_same_model(record, face_model_sha256=face_model_sha256, atlas_id=atlas_id)
     try:
         network = build(record.config)
+        _require_architecture(record, network)
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -204,6 +206,15 @@ def build_and_load(
             f"weights {record.id!r} do not fit {record.architecture} of this facelume: {reason}"
         ) from error
     return network.eval().requires_grad_(False), record
+
+
+def _require_architecture(record: WeightRecord, network: nn.Module) -> None:
+    built = f"{type(network).__module__}.{type(network).__qualname__}"
+    if built != record.architecture:
+        raise AssetError(
+            f"weights {record.id!r} belong to a {record.architecture}, but a {built} is needed here; "
+            f"name weights of that architecture"
+        )
 
 
 def save_weights(

@@ -7,8 +7,7 @@ from typing import cast
 
 from facelume.data.provenance import MODEL_FITS, OPEN_MODEL_FACES, DataSource, photo_sources, weights_source
 from facelume.face_model import FaceModel
-from facelume.networks.prior import PriorNetwork
-from facelume.pipeline.reconstructor import build_prior
+from facelume.networks.prior import PriorNetwork, build_prior
 from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.loop import Trained
 from facelume.training.prior.config import PriorTrainingConfig

@@ -1,107 +1,156 @@
-"""Prepares faces for the refiner: fit the mesh to landmarks, unwrap, fit prior albedo and coarse light."""
+"""Prepares faces for the refiner as they are prepared for use, from labels instead of a locator's guess."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.camera import CROP_CAMERA, cam_from_model, crop_from_landmarks, sample_crop
+from facelume.camera import CropTransform, sample_crop
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
-from facelume.fitting.appearance import Appearance, LinearAlbedo, fit_appearance, linear_albedo
-from facelume.fitting.landmarks import LandmarkBasis, fit_landmarks, landmark_basis
+from facelume.fitting.appearance import Appearance
+from facelume.fitting.landmarks import LandmarkBasis, landmark_basis
 from facelume.networks.prior import PriorNetwork
-from facelume.raster import geometry_buffers
-from facelume.reflectance import linear_from_srgb, srgb_from_linear
+from facelume.pipeline.alignment import crop_of_landmarks, fit_start, read_prior, settle_fit
+from facelume.pipeline.posed_face import PosedFace
+from facelume.refinement.inputs import FaceInPhoto, InputBasis, input_basis, prepare_input, unwrap_face
+from facelume.refinement.refine import resize_input
+from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.batches import PreparedFaces
-from facelume.uv import TexelMap, pose_texels, texel_map, unwrap_crop
 
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
 """Part of every shard's fingerprint: counted up when the same photo would give other maps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparationTools:
-    """What depends on the face model and the atlas size alone.
+    """What all faces of a run have in common.
 
     Attributes:
-        model: The face model.
-        landmarks: Its landmark rows.
-        albedo: Its first-order albedo.
-        texels: Its atlas.
+        map_size: Texels along an edge of the prepared maps.
+        basis: Face model and atlas, at the size that is used to reconstruct.
+        landmarks: Landmark rows of the face model.
+        prior: The prior network that looks at every face, if there is one.
     """
 
-    model: FaceModel
+    map_size: int
+    basis: InputBasis
     landmarks: LandmarkBasis
-    albedo: LinearAlbedo
-    texels: TexelMap
+    prior: PriorNetwork | None
 
 
-def preparation_tools(model: FaceModel, size: int) -> PreparationTools:
-    """Compute the tools for maps of ``size`` texels."""
-    return PreparationTools(
-        model=model,
-        landmarks=landmark_basis(model),
-        albedo=linear_albedo(model),
-        texels=texel_map(model.topology, size),
-    )
+def preparation_tools(model: FaceModel, map_size: int, prior: PriorNetwork | None = None) -> PreparationTools:
+    """Compute the tools for prepared maps of ``map_size`` texels."""
+    return PreparationTools(map_size, input_basis(model), landmark_basis(model), prior)
 
 
-@dataclass(frozen=True)
-class LabelledCrops:
-    """Crops with what is known about them.
+@dataclass(frozen=True, eq=False)
+class LabelledFace:
+    """A photo with what is known about its face.
 
     Attributes:
-        image_srgb: Canonical crops in [0, 1].
-        parsing: M_parsing in [0, 1].
-        landmarks_px: The 478 points in crop pixels.
-        start: Guess of albedo coefficients and light, as a prior network gives it, or None.
-        truth_srgb: True albedo where known.
+        photo_srgb: Upright photo.
+        landmarks_px: The 478 points in photo pixels.
+        parsing: Share of bare face at each photo pixel, in [0, 1]; None where nobody drew it: the prior
+            network says it then, and without one the whole picture counts as bare.
+        start: Guess of albedo and light at which the appearance fit starts; None for the prior network's.
+        albedo_srgb: True albedo in the atlas where it is known.
     """
 
-    image_srgb: Float[Tensor, "b 3 224 224"]
-    parsing: Float[Tensor, "b 224 224"]
-    landmarks_px: Float[Tensor, "b 478 2"]
-    start: Appearance | None
-    truth_srgb: Float[Tensor, "b 3 t t"] | None
+    photo_srgb: UInt8[np.ndarray, "H W 3"]
+    landmarks_px: Float[np.ndarray, "478 2"]
+    parsing: Float[np.ndarray, "H W"] | None = None
+    start: Appearance | None = None
+    albedo_srgb: UInt8[np.ndarray, "t t 3"] | None = None
 
 
-def prepare(crops: LabelledCrops, tools: PreparationTools) -> PreparedFaces:
-    """Unwrap crops and fit their prior albedo and coarse light."""
-    model = tools.model
-    fit = fit_landmarks(tools.landmarks, crops.landmarks_px)
-    matrix = cam_from_model(fit.rotvec, fit.translation)
-    vertices = model.shape(fit.identity, fit.expression)
-    buffers = geometry_buffers(model.topology, vertices, matrix, CROP_CAMERA)
-    texels = pose_texels(tools.texels, model.topology, vertices, matrix)
-    unwrapped = unwrap_crop(linear_from_srgb(crops.image_srgb), texels, buffers, CROP_CAMERA, crops.parsing)
-    appearance = fit_appearance(
-        tools.albedo, unwrapped.texture, unwrapped.visibility, texels.normal_light, start=crops.start
-    )
-    prior = srgb_from_linear(model.albedo_map(appearance.albedo, tools.texels.size))
-    truth = torch.zeros_like(prior)
-    if crops.truth_srgb is not None:
-        truth = functional.interpolate(crops.truth_srgb, size=prior.shape[-2:], mode="area")
-    face_mask = (crops.parsing > 0.5) & buffers.face_mask
+@torch.no_grad()
+def prepare(faces: Sequence[LabelledFace], tools: PreparationTools) -> PreparedFaces:
+    """Crop, fit and unwrap labelled faces, and fit their prior albedo and coarse light."""
+    prepared = [_prepare_face(face, tools) for face in faces]
     return PreparedFaces(
-        texture=_bytes(srgb_from_linear(unwrapped.texture)),
-        visibility=_bytes(unwrapped.visibility),
-        normals=(texels.normal_light * 127).round().to(torch.int8).numpy(),
-        prior=_bytes(prior),
+        **{f.name: np.concatenate([getattr(p, f.name) for p in prepared]) for f in fields(PreparedFaces)}
+    )
+
+
+def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFaces:
+    points_px = face.landmarks_px.astype(np.float64)
+    crop = crop_of_landmarks(points_px, tools.landmarks)
+    prior = None if tools.prior is None else read_prior(sample_crop(face.photo_srgb, crop), tools.prior)
+    crop, fit = settle_fit(
+        points_px,
+        crop,
+        tools.landmarks,
+        sigma_px=None if prior is None else prior.landmark_sigma_px,
+        start=None if prior is None else fit_start(prior),
+    )
+    pose = torch.cat([fit.rotvec[0], fit.translation[0]])
+    posed = PosedFace(tools.basis.model, fit.identity[0], fit.expression[0], pose)
+    if face.parsing is not None:
+        channels = np.repeat(face.parsing[..., None], 3, axis=-1)
+        parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
+    else:
+        parsing = torch.ones(1, 224, 224) if prior is None else prior.parsing()
+    start = face.start
+    if start is None and prior is not None:
+        start = Appearance(prior.albedo, prior.sh_radiance)
+    return prepare_posed(replace(face, start=start), crop, posed, parsing, tools)
+
+
+def prepare_posed(
+    face: LabelledFace,
+    crop: CropTransform,
+    posed: PosedFace,
+    parsing: Float[Tensor, "1 224 224"],
+    tools: PreparationTools,
+) -> PreparedFaces:
+    """Prepare one face whose crop, shape, pose and parsing are known; without a guess, from the mean skin.
+
+    Args:
+        face: The photo and its labels; landmarks and parsing are not read again.
+        crop: Where the crop lies in the photo.
+        posed: Shape and pose in the crop camera.
+        parsing: Share of bare face at each crop pixel.
+        tools: See :func:`preparation_tools`.
+    """
+    in_photo = FaceInPhoto(
+        photo_srgb=face.photo_srgb,
+        crop=crop,
+        crop_srgb=sample_crop(face.photo_srgb, crop),
+        parsing=parsing,
+        vertices=posed.vertices[None],
+        cam_from_model=posed.cam_from_model[None],
+        buffers=posed.crop_buffers,
+    )
+    prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, start=face.start)
+    maps = resize_input(prepared.maps, tools.map_size)
+    truth = torch.zeros_like(maps.prior_albedo)
+    if face.albedo_srgb is not None:
+        albedo_srgb = torch.from_numpy(face.albedo_srgb).movedim(-1, 0)[None].float() / 255.0
+        truth = functional.interpolate(albedo_srgb, size=truth.shape[-2:], mode="area")
+    height_px, width_px = face.photo_srgb.shape[:2]
+    face_mask = (parsing > 0.5) & posed.crop_buffers.face_mask
+    face_mask &= torch.from_numpy(crop.pixels_inside(width_px, height_px))
+    return PreparedFaces(
+        texture=_bytes(srgb_from_linear(maps.texture)),
+        visibility=_bytes(maps.visibility),
+        normals=(maps.normals_light * 127).round().to(torch.int8).numpy(),
+        prior=_bytes(srgb_from_linear(maps.prior_albedo)),
         truth=_bytes(truth),
-        has_truth=np.full(len(prior), crops.truth_srgb is not None),
-        coarse_light=appearance.light.numpy(),
-        image=_bytes(crops.image_srgb.movedim(1, -1)),
+        has_truth=np.array([face.albedo_srgb is not None]),
+        coarse_light=maps.coarse_light.numpy(),
+        image=_bytes(torch.from_numpy(in_photo.crop_srgb)[None]),
         face_mask=_bytes(face_mask.float()),
-        identity=fit.identity.numpy(),
-        expression=fit.expression.numpy(),
-        pose=torch.cat([fit.rotvec, fit.translation], -1).numpy(),
+        identity=posed.identity[None].numpy(),
+        expression=posed.expression[None].numpy(),
+        pose=posed.pose[None].numpy(),
     )
 
 
@@ -109,8 +158,8 @@ def _bytes(values: Tensor) -> np.ndarray:
     return (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
 
-def crops_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator) -> LabelledCrops:
-    """Synthetic crops with the errors that a prior network makes: landmarks, parsing, skin.
+def faces_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator) -> list[LabelledFace]:
+    """Synthetic faces with the errors that a prior network makes: landmarks, parsing, skin.
 
     Args:
         shard: See :func:`facelume.data.synthetic.faces.read_shard`.
@@ -120,41 +169,30 @@ def crops_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator)
     landmarks: np.ndarray = shard["landmarks_px"].astype(np.float32)
     together = rng.normal(0, 0.6, size=(count, 1, 2))
     together = together + rng.normal(0, 0.012, size=(count, 1, 2)) * (landmarks - 112)
-    landmarks = landmarks + together + rng.normal(0, 0.6, size=landmarks.shape)
+    landmarks = (landmarks + together + rng.normal(0, 0.6, size=landmarks.shape)).astype(np.float32)
     parsing = torch.from_numpy(shard["parsing"]).float()[:, None] / 255.0
     # A parsing network answers at a quarter of the resolution: strands and thin frames slip through.
     parsing = functional.interpolate(functional.avg_pool2d(parsing, 4), scale_factor=4, mode="bilinear")[:, 0]
     # From a prior network that sees the skin well to one that says nothing but "an average face".
     shrink = rng.choice([0.0, 1.0], p=[0.35, 0.65], size=(count, 1)) * rng.uniform(0.3, 0.95, size=(count, 1))
     coeffs = shard["albedo"] * shrink + rng.uniform(0.05, 0.4) * rng.normal(size=shard["albedo"].shape)
-    return LabelledCrops(
-        image_srgb=torch.from_numpy(shard["image_srgb"]).movedim(-1, 1).float() / 255.0,
-        parsing=parsing,
-        landmarks_px=torch.from_numpy(landmarks.astype(np.float32)),
-        start=Appearance(torch.from_numpy(coeffs.astype(np.float32)), torch.from_numpy(shard["light_sh"])),
-        truth_srgb=torch.from_numpy(shard["albedo_srgb"]).movedim(-1, 1).float() / 255.0,
-    )
+    guesses = torch.from_numpy(coeffs.astype(np.float32))
+    light = torch.from_numpy(shard["light_sh"])
+    return [
+        LabelledFace(
+            photo_srgb=shard["image_srgb"][row],
+            landmarks_px=landmarks[row],
+            parsing=parsing[row].numpy(),
+            start=Appearance(guesses[row : row + 1], light[row : row + 1]),
+            albedo_srgb=shard["albedo_srgb"][row],
+        )
+        for row in range(count)
+    ]
 
 
-def crop_of_photo(record: PhotoRecord) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Cut the canonical crop of one labelled photo.
-
-    Returns:
-        The crop (224, 224, 3) in [0, 1], M_parsing (224, 224) in [0, 1] or None, landmarks in crop pixels.
-    """
-    transform = crop_from_landmarks(record.landmarks_px[:, :2].astype(np.float64))
+def face_of_photo(record: PhotoRecord) -> LabelledFace:
+    """Read one labelled photo; the masks lie over their photos at the photos' own size."""
     with Image.open(record.path) as picture:
-        crop = sample_crop(np.asarray(picture.convert("RGB")), transform)
-    parsing = None
-    if record.mask_path is not None:
-        # The masks lie over their photos at the photos' own size.
-        mask = read_parsing_mask(record.mask_path).astype(np.float32)
-        parsing = sample_crop(np.repeat(mask[..., None], 3, axis=-1), transform)[..., 0]
-    return crop, parsing, transform.to_crop(record.landmarks_px[:, :2].astype(np.float64)).astype(np.float32)
-
-
-def network_start(prior: PriorNetwork, image_srgb: Float[Tensor, "b 3 224 224"]) -> Appearance:
-    """What the prior network says about albedo and light of crops."""
-    with torch.no_grad():
-        output = prior(image_srgb)
-    return Appearance(output.albedo, output.sh_radiance)
+        photo = np.asarray(picture.convert("RGB"))
+    parsing = None if record.mask_path is None else read_parsing_mask(record.mask_path).astype(np.float32)
+    return LabelledFace(photo, record.landmarks_px[:, :2].astype(np.float32), parsing)

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from facelume.camera import CROP_SIZE_PX
 from facelume.data.fingerprint import Fingerprint, file_digest, photos_digest
 from facelume.data.photos import PhotoRecord, load_photo_records
 from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
@@ -20,17 +18,13 @@ from facelume.data.synthetic.scene import SyntheticConfig
 from facelume.data.synthetic.skin_detail import procedural_detail
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
-from facelume.networks.prior import PriorNetwork
 from facelume.training.prior.export import load_prior
 from facelume.training.refiner.batches import PreparedFaces
 from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.prepare import (
     PREPARATION_VERSION,
-    LabelledCrops,
-    PreparationTools,
-    crop_of_photo,
-    crops_from_synthetic,
-    network_start,
+    face_of_photo,
+    faces_from_synthetic,
     preparation_tools,
     prepare,
 )
@@ -90,12 +84,16 @@ def _made(shard: _Shard) -> PreparedFaces:
 class _ShardSource:
     def __init__(self, config: RefinerTrainingConfig, model: FaceModel, shard_faces: int) -> None:
         self.data, self.model, self.shard_faces = config.data, model, shard_faces
-        self.tools: PreparationTools = preparation_tools(model, config.network.map_size)
-        self.prior: PriorNetwork | None = None
-        prior_sha256 = None
+        prior, prior_sha256 = None, None
         if self.data.prior_weights is not None:
-            self.prior, record = load_prior(self.data.prior_weights, model)
+            prior, record = load_prior(self.data.prior_weights, model)
             prior_sha256 = record.sha256
+            if record.face_model_sha256 is None:
+                raise UsageError(
+                    f"prior_weights {record.id!r} know no face model, so no fit can start at them; "
+                    f"name weights that were trained with coefficients, or null"
+                )
+        self.tools = preparation_tools(model, config.network.map_size, prior)
         self.common: dict[str, Any] = {
             "preparation": PREPARATION_VERSION,
             "face_model": model.asset_sha256,
@@ -125,10 +123,10 @@ class _ShardSource:
             def make(count: int = count, seed: list[int] = seed) -> PreparedFaces:
                 rng = np.random.default_rng(seed)
                 drawn = stack([faces().draw(rng) for _ in range(count)])
-                crops = crops_from_synthetic(drawn, rng)
-                if self.prior is not None and rng.random() < _NETWORK_START_SHARE:
-                    crops = replace(crops, start=network_start(self.prior, crops.image_srgb))
-                return prepare(crops, self.tools)
+                labelled = faces_from_synthetic(drawn, rng)
+                if self.tools.prior is not None and rng.random() < _NETWORK_START_SHARE:
+                    labelled = [replace(face, start=None) for face in labelled]
+                return prepare(labelled, self.tools)
 
             yield _Shard(folder / f"synthetic_{number:05d}.npz", known | {"seed": seed, "faces": count}, make)
 
@@ -140,22 +138,10 @@ class _ShardSource:
             part = chosen[number * self.shard_faces : (number + 1) * self.shard_faces]
 
             def make(part: list[PhotoRecord] = part) -> PreparedFaces:
-                return prepare(self._crops(part), self.tools)
+                return prepare([face_of_photo(record) for record in part], self.tools)
 
             fingerprint = self.common | {"photos": photos_digest(part)}
             yield _Shard(folder / f"photos_{number:05d}.npz", fingerprint, make)
-
-    def _crops(self, records: list[PhotoRecord]) -> LabelledCrops:
-        part = [crop_of_photo(record) for record in records]
-        bare = np.ones((CROP_SIZE_PX, CROP_SIZE_PX), dtype=np.float32)
-        images = torch.from_numpy(np.stack([crop for crop, _, _ in part])).movedim(-1, 1)
-        return LabelledCrops(
-            image_srgb=images,
-            parsing=torch.from_numpy(np.stack([bare if mask is None else mask for _, mask, _ in part])),
-            landmarks_px=torch.from_numpy(np.stack([points for _, _, points in part])),
-            start=None if self.prior is None else network_start(self.prior, images),
-            truth_srgb=None,
-        )
 
 
 class _LazyFaces:

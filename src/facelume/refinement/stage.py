@@ -1,0 +1,81 @@
+"""The stage from a prepared face to its albedo and light: the network, then the corrections of the light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facelume.fitting.appearance import LinearAlbedo
+from facelume.networks.refiner import Refiner
+from facelume.raster import render
+from facelume.refinement.inputs import FaceInPhoto, PreparedInput
+from facelume.refinement.light_map import (
+    inner_mouth_gain,
+    light_inner_mouth,
+    refit_light,
+    settle_light,
+)
+from facelume.refinement.refine import refine
+from facelume.reflectance import linear_from_srgb
+from facelume.types import MOUTH_PARTS, is_part
+from facelume.uv import resize_map
+
+_BARE_SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedFace:
+    """Albedo and light of one face.
+
+    Attributes:
+        albedo: Light-free albedo, linear, (0, 1), at the size of the texture.
+        light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the network's maps.
+        coarse_light: SH radiance of the whole face, light frame.
+        confidence: Probability that the albedo error is below 0.05 (linear), at the size of the network's
+            maps.
+    """
+
+    albedo: Float[Tensor, "1 3 s s"]
+    light: Float[Tensor, "1 27 m m"]
+    coarse_light: Float[Tensor, "1 9 3"]
+    confidence: Float[Tensor, "1 1 m m"]
+
+
+def refine_face(
+    refiner: Refiner, face: FaceInPhoto, prepared: PreparedInput, basis: LinearAlbedo
+) -> RefinedFace:
+    """Refines albedo and light of one face and brings both lights into agreement with its photo.
+
+    The light map is settled where the photo is seen, the light of the whole face is fitted again under the
+    refined albedo, and the inner mouth, which no network sees, takes the share of it that the photo shows.
+
+    Args:
+        refiner: The network, on the device of the face.
+        face: The face in its photo.
+        prepared: The same face in the atlas.
+        basis: Says which texels count for the light of the whole face.
+    """
+    maps = prepared.maps
+    refined = refine(refiner, maps)
+    lit = resize_map(refined.albedo, refined.light.shape[-1]) * refined.shading
+    light = settle_light(refined.light, lit, maps.texture, maps.visibility)
+    coarse_light = refit_light(
+        basis,
+        refined.albedo,
+        maps.texture,
+        maps.visibility,
+        prepared.texels.normal_light,
+        maps.coarse_light,
+    )
+    is_mouth = is_part(face.buffers.part[0], MOUTH_PARTS) & (face.parsing[0] > _BARE_SHARE)
+    crop_linear = linear_from_srgb(torch.from_numpy(face.crop_srgb)).to(light).permute(2, 0, 1)
+    gain = inner_mouth_gain(render(face.buffers, refined.albedo, coarse_light)[0], crop_linear, is_mouth)
+    return RefinedFace(
+        albedo=refined.albedo,
+        light=light_inner_mouth(light, coarse_light, prepared.texels.part, gain),
+        coarse_light=coarse_light,
+        confidence=refined.confidence,
+    )
