@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         command = tyro.cli(
-            Command,  # type: ignore[arg-type]
+            Command,
             prog="facelume",
             description="One photo of a face in; light-free albedo, its light and a rigged mesh out.",
             args=arguments,
