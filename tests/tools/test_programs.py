@@ -67,7 +67,7 @@ def test_a_tool_starts_from_another_folder(tmp_path):
 
 
 def test_draw_synthetic_faces_goes_on_behind_the_shards_that_are_there(
-    tmp_path, monkeypatch, environment_maps
+    tmp_path, monkeypatch, model, environment_maps
 ):
     kept = tmp_path / "000_00000.npz"
     kept.write_bytes(b"from an earlier run")
@@ -75,7 +75,7 @@ def test_draw_synthetic_faces_goes_on_behind_the_shards_that_are_there(
     run(draw_synthetic_faces, monkeypatch, *arguments)
     assert sorted(p.name for p in tmp_path.iterdir()) == [kept.name, "000_00001.npz"]
     assert kept.read_bytes() == b"from an earlier run"
-    faces = read_shard(tmp_path / "000_00001.npz")
+    faces = read_shard(tmp_path / "000_00001.npz", model.asset_sha256)
     assert faces["image_srgb"].shape == (2, 224, 224, 3)
     assert faces["landmarks_px"].shape == (2, 478, 2)
     assert (faces["parsing"] > 127).mean() > 0.05
