@@ -1,14 +1,18 @@
 # The two commands of a new user are `make demo` and `make test`; both set up .venv first.
 PYTHON ?= python3
+# The Python that the wheel is installed into.
+WHEEL_PYTHON ?= $(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint wheel ci bench clean
 
+# The build tools come first: without build isolation they, too, are the versions of constraints.txt.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt "torch==2.13.0"
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[test]"
+	$(PIP) torch hatchling editables
+	$(PIP) --no-build-isolation -e ".[test]"
 	@touch $@
 
 demo: $(VENV)/.ready
@@ -18,13 +22,24 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
+# Style, and strict types over src, tools, examples and benchmarks.
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Source archive and wheel; the wheel is tried as a user gets it: alone, in a new environment, elsewhere.
+wheel: $(VENV)/.ready
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python tools/check_wheel.py dist/*.whl --python $(WHEEL_PYTHON)
+
+# What continuous integration runs.
+ci:
+	bash .ci/run
+
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) demo_result
+	rm -rf $(VENV) demo_result dist

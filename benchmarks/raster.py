@@ -1,6 +1,8 @@
 """Time of the rasteriser and the atlas on a ball of about 35,000 triangles that fills the crop.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/raster.py
+    OMP_NUM_THREADS=1 python benchmarks/raster.py [--device cuda]
+
+Prints one JSON object: milliseconds of each operation, the median of some calls after two warm-up calls.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -44,7 +47,7 @@ def ball(rows: int = 132) -> tuple[torch.Tensor, Topology]:
     return vertices.reshape(-1, 3), topology
 
 
-def median_ms(call: Callable[[], object], *, device: str, repeats: int = 15) -> float:
+def median_ms(call: Callable[[], object], *, device: str, repeats: int) -> float:
     """Median wall time of a call after two warm-up calls."""
     times = []
     for _ in range(repeats + 2):
@@ -56,9 +59,18 @@ def median_ms(call: Callable[[], object], *, device: str, repeats: int = 15) -> 
     return sorted(times[2:])[repeats // 2]
 
 
-def measure(device: str) -> dict[str, float]:
-    """Milliseconds of each operation, one face."""
-    vertices, topology = ball()
+def measure(
+    device: str, *, rows: int = 132, repeats: int = 15, atlas_sizes: tuple[int, ...] = (256, 1024)
+) -> dict[str, float]:
+    """Milliseconds of each operation, one face.
+
+    Args:
+        device: Where everything runs.
+        rows: The ball has ``2 * rows**2`` triangles.
+        repeats: Calls of which the median is taken.
+        atlas_sizes: Texels along an edge of the atlas.
+    """
+    vertices, topology = ball(rows)
     vertices, topology = vertices.to(device)[None], topology.to(device)
     pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     pose[2, 3] = 1.0
@@ -89,29 +101,40 @@ def measure(device: str) -> dict[str, float]:
     }
     parsing = torch.ones(1, 224, 224, device=device)
     image = torch.rand(1, 3, 224, 224, device=device)
-    for size in (256, 1024):
+    for size in atlas_sizes:
         texels = texel_map(topology, size)
         texels_posed = pose_texels(texels, topology, vertices, pose)
         unwrapped = unwrap_crop(image, texels_posed, buffers, CROP_CAMERA, parsing)
         prior = torch.rand(1, 3, size, size, device=device)
         calls |= {
-            f"texel_map {size}": lambda size=size: texel_map(topology, size),
-            f"pose_texels {size}": lambda texels=texels: pose_texels(texels, topology, vertices, pose),
-            f"unwrap_crop {size}": lambda t=texels_posed: unwrap_crop(
-                image, t, buffers, CROP_CAMERA, parsing
-            ),
-            f"fill_hidden {size}": lambda u=unwrapped, p=prior: fill_hidden(u.texture, u.visibility, p),
-            f"transfer_detail {size}": lambda u=unwrapped: transfer_detail(
-                u.texture, albedo, u.visibility, albedo, albedo[:, :1]
+            f"texel_map {size}": partial(texel_map, topology, size),
+            f"pose_texels {size}": partial(pose_texels, texels, topology, vertices, pose),
+            f"unwrap_crop {size}": partial(unwrap_crop, image, texels_posed, buffers, CROP_CAMERA, parsing),
+            f"fill_hidden {size}": partial(fill_hidden, unwrapped.texture, unwrapped.visibility, prior),
+            f"transfer_detail {size}": partial(
+                transfer_detail, unwrapped.texture, albedo, unwrapped.visibility, albedo, albedo[:, :1]
             ),
         }
     for name, call in calls.items():
-        results[name] = round(median_ms(call, device=device), 2)
+        results[name] = round(median_ms(call, device=device, repeats=repeats), 2)
     return results
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this benchmark's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.device), indent=2))
+    parser.add_argument("--repeats", type=int, default=15, help="calls of which the median is taken")
+    return parser
+
+
+def main() -> None:
+    """Run the benchmark."""
+    arguments = command_line().parse_args()
+    print(json.dumps(measure(arguments.device, repeats=arguments.repeats), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,6 @@
-"""Time per photo, warm, and memory: python benchmarks/speed.py [--photo FILE] [--runs 10] [--uv-size 256].
+"""Time per photo, warm, and memory.
+
+    python benchmarks/speed.py [--photo FILE] [--runs 10] [--uv-size 256]
 
 Prints one JSON object. Times are medians of whole reconstructions without export; `export_s` is one save.
 """
@@ -17,14 +19,23 @@ import torch
 
 from facelume import Reconstructor
 
+PHOTO = Path(__file__).parents[1] / "examples/astronaut.png"
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this benchmark's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photo", type=Path, default=PHOTO)
+    parser.add_argument("--runs", type=int, default=10, help="warm reconstructions")
+    parser.add_argument("--uv-size", type=int, default=256)
+    return parser
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photo", type=Path, default=Path("examples/astronaut.png"))
-    parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--uv-size", type=int, default=256)
-    arguments = parser.parse_args()
-
+    """Run the benchmark."""
+    arguments = command_line().parse_args()
     started = time.perf_counter()
     reconstructor = Reconstructor(uv_size=arguments.uv_size)
     face = reconstructor.reconstruct(arguments.photo)

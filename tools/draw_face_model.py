@@ -1,26 +1,24 @@
 """Draw the pictures of ``docs/face_model.md``: mean, components, people, expressions, atlas, landmarks.
 
-python tools/draw_face_model.py [--out docs/images]
+    python tools/draw_face_model.py [--out docs/images]
+
+Needs the shipped assets alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "src")]
+from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
+from facelume.face_model import FaceModel, load_open_face_model
+from facelume.types import EYE_PARTS, FacePart
 
-from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey  # noqa: E402
-
-from facelume.face_model import FaceModel, load_open_face_model  # noqa: E402
-from facelume.types import EYE_PARTS, FacePart  # noqa: E402
-
+IMAGES = Path(__file__).parents[1] / "docs/images"
 PART_COLOURS = np.array(
     [[1, 0.86, 0.77], [1, 1, 1], [1, 1, 1], [0.8, 0.35, 0.33], [1, 1, 0.92], [1, 1, 0.92], [0.9, 0.45, 0.45]]
 )
@@ -86,7 +84,7 @@ class Artist:
             vertices, np.radians(yaw_deg), 0, 2 * px_per_m, (size, size), np.array([0, y, 0.0])
         )
         buffer = rasterize_pixels(points, self.faces, (2 * size, 2 * size))
-        grey = shade_grey(vertices, self.faces, buffer, points)
+        grey = shade_grey(self.faces, buffer, points)
         hit = buffer.pix_to_face >= 0
         face = buffer.pix_to_face[hit]
         colour = PART_COLOURS[self.part[face]]
@@ -156,10 +154,18 @@ def draw_landmarks(artist: Artist, size: int = 512, px_per_m: float = 2900) -> I
     return sheet(pictures, 2)
 
 
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=IMAGES, help="folder for the pictures")
+    return parser
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/images")
-    out = parser.parse_args().out
+    """Run the tool."""
+    out = command_line().parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     model = load_open_face_model()
     artist = Artist(model)

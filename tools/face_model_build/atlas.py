@@ -23,6 +23,8 @@ from face_model_build.face_chart import (
 
 LOW, HIGH = 1.5, 23.5  # texels from the picture's edge: the strips above and below the face
 STRIP_EXPONENT = 10.0
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top in atlas coordinates with w upwards."""
 GRID = 2.0**20  # coordinates are multiples of 1/GRID, so that 1 - u is exact in float32
 
 
@@ -43,7 +45,12 @@ class Atlas:
     nose_v: float
 
 
-def _pair_boxes(num_teeth: int) -> dict[str, tuple[float, float, float, float]]:
+def _box(left: float, bottom: float, right: float, top: float) -> Box:
+    """A box given in texels of a 256 atlas."""
+    return left * TEXEL, bottom * TEXEL, right * TEXEL, top * TEXEL
+
+
+def _pair_boxes(num_teeth: int) -> dict[str, Box]:
     """Boxes of the charts of the subject's left half, texels in (u, w), right half of the square."""
     middle = (LOW + HIGH) / 2
     boxes = {
@@ -56,12 +63,10 @@ def _pair_boxes(num_teeth: int) -> dict[str, tuple[float, float, float, float]]:
     for n in range(num_teeth):
         left, bottom = 174 + 9 * (n % 4), LOW + (height + 4) * (n // 4)
         boxes[f"tooth_{n}"] = (left, bottom, left + 5, bottom + height)
-    return {name: tuple(x * TEXEL for x in box) for name, box in boxes.items()}
+    return {name: _box(*box) for name, box in boxes.items()}
 
 
-def _flatten_left_half(
-    surface: Surface, label: str, box: tuple[float, float, float, float]
-) -> tuple[np.ndarray, np.ndarray]:
+def _flatten_left_half(surface: Surface, label: str, box: Box) -> tuple[np.ndarray, np.ndarray]:
     index = surface.having(label)
     index = index[surface.points[surface.triangles[index], 0].mean(1) > 0]
     used, local = np.unique(surface.triangles[index], return_inverse=True)
@@ -107,7 +112,7 @@ def _flatten_rest(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
     scale = np.ones(len(everything))
     scale[len(local) :] = 0.4
     start = int(outer[np.argmin(np.abs(points[outer, 0]) * 10 - points[outer, 2] + points[outer, 1])])
-    box = tuple(x * TEXEL for x in (2.0, 256 - HIGH, 254.0, 256 - LOW))
+    box = _box(2.0, 256 - HIGH, 254.0, 256 - LOW)
     loop, loop_uv = border_on_superellipse(outer, points, start, box, STRIP_EXPONENT)
     rest = flat.flat_rest(points, everything, scale)
     area = np.abs(np.linalg.det(np.stack([rest[:, 1] - rest[:, 0], rest[:, 2] - rest[:, 0]], 1))).sum() / 2

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from face_model_build.depth_buffer import vertex_normals
 from face_model_build.identity import SymmetricPca, TargetSpace, align_to, symmetric_pca
 from face_model_build.landmarks import closest_on_triangles, detect
 from facelume.geometry import similarity_from_points
@@ -72,15 +73,6 @@ class ScanModel:
 def _similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     found = similarity_from_points(torch.from_numpy(source), torch.from_numpy(target))
     return float(found.scale), found.rotation.numpy(), found.translation.numpy()
-
-
-def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    tri = points[triangles]
-    face_normal = np.cross(tri[:, 1] - tri[:, 0], tri[:, 2] - tri[:, 0])
-    normal = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(normal, triangles[:, corner], face_normal)
-    return normal / (np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12)
 
 
 def target_directions(space: TargetSpace) -> np.ndarray:
@@ -143,11 +135,11 @@ def register_scan_model(
     shape = centre
     for step in range(REGISTRATION_STEPS):
         points = fitter.rows @ shape
-        normals = _normals(geometry.subdivision @ shape, geometry.triangles)[geometry.samples]
+        normals = vertex_normals(geometry.subdivision @ shape, geometry.triangles)[geometry.samples]
         face, bary = closest_on_triangles(points, scan[triangles])
         matched = (scan[triangles[face]] * bary[..., None]).sum(1)
         gap = matched - points
-        agree = (_normals(scan, triangles)[triangles[face]].mean(1) * normals).sum(1)
+        agree = (vertex_normals(scan, triangles)[triangles[face]].mean(1) * normals).sum(1)
         trusted = (agree > 0.6) & (np.linalg.norm(gap, axis=1) < (0.25 if step < 3 else 0.08))
         # the surfaces may slide on each other: ask mostly for the distance along the normal
         wanted = points + np.where(

@@ -79,16 +79,22 @@ def orthographic(
     )
 
 
-def shade_grey(
-    vertices: np.ndarray, faces: np.ndarray, buffer: DepthBuffer, points_px: np.ndarray
-) -> np.ndarray:
-    """Smooth shaded picture (H, W) in [0, 1] under a light near the viewer, background white."""
-    tri = points_px[faces]
-    face_normal = np.cross(tri[:, 1] - tri[:, 0], tri[:, 2] - tri[:, 0])
-    normal = np.zeros_like(points_px)
+def vertex_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Unit normals (V, 3), area-weighted.
+
+    ``facelume.geometry`` has the same in torch; its last bits differ, and with them landmarks of the asset.
+    """
+    corners = points[triangles]
+    face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal = np.zeros_like(points)
     for corner in range(3):
-        np.add.at(normal, faces[:, corner], face_normal)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
+        np.add.at(normal, triangles[:, corner], face_normal)
+    return normal / (np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12)
+
+
+def shade_grey(faces: np.ndarray, buffer: DepthBuffer, points_px: np.ndarray) -> np.ndarray:
+    """Smooth shaded picture (H, W) in [0, 1] under a light near the viewer, background white."""
+    normal = vertex_normals(points_px, faces)
     hit = buffer.pix_to_face >= 0
     n = (normal[faces[buffer.pix_to_face[hit]]] * buffer.bary_coords[hit][..., None]).sum(1)
     n /= np.linalg.norm(n, axis=1, keepdims=True) + 1e-12

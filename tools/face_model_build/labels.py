@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from face_model_build.regions import face_border_path, inside_loop
+from face_model_build.regions import edge_key, face_border_path, inside_loop
 from face_model_build.topology import ControlMesh
 from facelume.types import EYE_PARTS, FacePart
 
@@ -27,7 +27,7 @@ def label_quads(mesh: ControlMesh, mean_dm: np.ndarray, ear_motion: np.ndarray) 
     body = quads[outer]
     path = face_border_path(body, mean_dm)
     loop = path + [int(mesh.mirror[v]) for v in path[::-1][1:-1]]
-    edges = {tuple(sorted(edge)) for edge in zip(loop, loop[1:] + loop[:1], strict=True)}
+    edges = {edge_key(*edge) for edge in zip(loop, loop[1:] + loop[:1], strict=True)}
     centre = mean_dm[quads].mean(1)
     nose = int(np.argmax(centre[outer, 2]))
     label[np.flatnonzero(outer)[inside_loop(body, edges, nose)]] = "face"

@@ -44,6 +44,13 @@ def neutral_landmarks(london: Path) -> torch.Tensor:
     return torch.from_numpy(np.stack(rows)).float()
 
 
+def dense_embedding(model: FaceModel) -> LandmarkEmbedding:
+    """The model's 478 landmarks; a model without them cannot be calibrated."""
+    if model.landmarks478 is None:
+        raise SystemExit(f"face model {model.name!r} has no 478 dense landmarks: build the open model first")
+    return model.landmarks478
+
+
 def mean_offset(model: FaceModel, landmarks_px: torch.Tensor) -> np.ndarray:
     """Mean displacement (478, 3), metres, model axes, parallel to the picture, from model to portrait."""
     fit = fit_landmarks(landmark_basis(model), landmarks_px, config=HELD)
@@ -63,7 +70,7 @@ def moved(model: FaceModel, offset: np.ndarray, mirror: np.ndarray) -> FaceModel
     offset[NUM_MESH_POINTS:] = 0.0  # an iris point stays on the painted iris: gaze is an expression
     vertices, topology = model.mean_shape.numpy(), model.topology
     faces, part = topology.faces.numpy(), topology.face_part.numpy()
-    old = model.landmarks478
+    old = dense_embedding(model)
     corners = vertices[faces[old.face_index.numpy()]]
     target = (corners * old.bary_coords.numpy()[..., None]).sum(1) + offset
     centres = vertices[faces].mean(1)
@@ -98,7 +105,7 @@ def calibrate(asset: Path, london: Path) -> None:
     shift = 1000 * (after - before)
     distance = np.linalg.norm(shift, axis=1).mean()
     print(f"points moved {distance:.2f} mm on average, brows {shift[brow, 1].mean():+.2f} mm upwards")
-    embedding = model.landmarks478
+    embedding = dense_embedding(model)
     corner_uv = arrays["uvs"][arrays["uv_faces"].astype(int)][embedding.face_index.numpy()]
     marks_uv = (corner_uv * embedding.bary_coords.numpy()[..., None]).sum(1)
     right = _fill_polygon(marks_uv[brow])

@@ -95,7 +95,7 @@ def _grey_picture(
     centre = (SIZE_PX / 2, SIZE_PX / 2)
     points = orthographic(vertices, yaw, pitch, PX_PER_M, centre, np.array([0.0, -0.02, 0.0]))
     buffer = rasterize_pixels(points, faces, (SIZE_PX, SIZE_PX))
-    grey = shade_grey(vertices, faces, buffer, points)
+    grey = shade_grey(faces, buffer, points)
     hit = buffer.pix_to_face >= 0
     surface = np.zeros((SIZE_PX, SIZE_PX, 3))
     surface[hit] = (vertices[faces[buffer.pix_to_face[hit]]] * buffer.bary_coords[hit][..., None]).sum(1)
@@ -117,7 +117,11 @@ def _grey_picture(
 
 
 def detect(
-    heads: list[np.ndarray], faces: np.ndarray, part: np.ndarray, python: Path, views_deg: tuple = VIEWS_DEG
+    heads: list[np.ndarray],
+    faces: np.ndarray,
+    part: np.ndarray,
+    python: Path,
+    views_deg: tuple[tuple[int, int], ...] = VIEWS_DEG,
 ) -> Detection:
     """Detect the points on renderings of several heads of one mesh and carry them to the first head's
     surface.
@@ -233,7 +237,7 @@ def embed(
     face_index = np.full(len(points), -1)
     bary = np.zeros((len(points), 3))
     for n in np.flatnonzero((points[:, 0] >= 0) | (partner == np.arange(len(points)))):
-        index = np.flatnonzero(allowed[n])
+        index = np.flatnonzero(allowed[int(n)])
         face, coords = closest_on_triangles(points[n : n + 1], corners[index])
         face_index[n], bary[n] = index[face[0]], coords[0]
     face_index, bary = symmetric_embedding(face_index, bary, faces, mirror_vertices, partner)

@@ -52,10 +52,11 @@ def face_border_path(quads: np.ndarray, points_dm: np.ndarray) -> list[int]:
             continue
         done.add(state)
         if vertex in ends:
-            path = [vertex]
-            while previous[state] is not None:
-                state = previous[state]
-                path.append(state[0])
+            path = []
+            step: tuple[int, int] | None = state
+            while step is not None:
+                path.append(step[0])
+                step = previous[step]
             return path[::-1]
         for nxt in neighbours[vertex]:
             if points_dm[nxt, 0] < -1e-9 or (middle[nxt] and nxt not in ends) or (nxt, vertex) in done:
@@ -75,19 +76,24 @@ def face_border_path(quads: np.ndarray, points_dm: np.ndarray) -> list[int]:
     raise ValueError("no path around the face")
 
 
+def edge_key(first: int, second: int) -> tuple[int, int]:
+    """The name of an edge, whichever way it is walked."""
+    return (first, second) if first < second else (second, first)
+
+
 def inside_loop(quads: np.ndarray, loop_edges: set[tuple[int, int]], seed_quad: int) -> np.ndarray:
     """Quads reached from the seed without crossing the loop's edges."""
     owner: dict[tuple[int, int], list[int]] = {}
     for index, quad in enumerate(quads.tolist()):
         for k in range(4):
-            owner.setdefault(tuple(sorted((quad[k], quad[(k + 1) % 4]))), []).append(index)
+            owner.setdefault(edge_key(quad[k], quad[(k + 1) % 4]), []).append(index)
     inside = np.zeros(len(quads), bool)
     inside[seed_quad] = True
     stack = [seed_quad]
     while stack:
         quad = quads[stack.pop()].tolist()
         for k in range(4):
-            edge = tuple(sorted((quad[k], quad[(k + 1) % 4])))
+            edge = edge_key(quad[k], quad[(k + 1) % 4])
             if edge in loop_edges:
                 continue
             for other in owner[edge]:

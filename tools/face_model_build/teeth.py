@@ -122,9 +122,8 @@ def tooth_row(quads: np.ndarray, mean_dm: np.ndarray, *, upper: bool) -> TeethRo
     offsets: list[np.ndarray] = []
     faces: list[list[int]] = []
     tooth: list[int] = []
-    # model +X is the viewer's right for a face that looks at the viewer: columns run right, rows must
-    # run up for
-    # the front to be counter-clockwise; t runs gum to edge, i.e. down for the upper jaw.
+    # model +X is the viewer's right for a face that looks at the viewer: columns run right, rows must run up
+    # for the front to be counter-clockwise; t runs gum to edge, i.e. down for the upper jaw.
     flip = upper
     up = np.array([0.0, 1.0 if upper else -1.0, 0.0])
     tips = (1.05, 1.0, 1.05, 1.0, 0.97, 0.95) if upper else (0.95, 0.93, 0.97, 0.93, 0.9, 0.88)
@@ -163,7 +162,16 @@ def tooth_row(quads: np.ndarray, mean_dm: np.ndarray, *, upper: bool) -> TeethRo
     )
 
 
-def _mirror_half(rows, offsets, faces, tooth, on_plane, grid, num_base) -> TeethRow:  # noqa: ANN001
+def _mirror_half(
+    rows: list[dict[int, float]],
+    offsets: np.ndarray,
+    faces: np.ndarray,
+    tooth: np.ndarray,
+    on_plane: np.ndarray,
+    grid: np.ndarray,
+    num_base: int,
+) -> TeethRow:
+    """Both halves of a row from its left one; a vertex ``on_plane`` is its own mirror image."""
     base_mirror = dict(zip(grid.ravel().tolist(), grid[::-1].ravel().tolist(), strict=True))
     count = len(rows)
     other = np.where(on_plane, np.arange(count), count + np.cumsum(~on_plane) - 1)

@@ -100,11 +100,11 @@ def build_control_mesh(base: BaseMesh, mean_dm: np.ndarray, base_mirror: np.ndar
     body, island = body[keep], island[keep]
 
     blocks = [(body, np.where(island == 1, FacePart.MOUTH_INTERIOR, FacePart.SKIN), island)]
-    for part, group in zip(
+    for number, group in zip(
         (*EYE_PARTS, FacePart.TONGUE), ("helper-l-eye", "helper-r-eye", "helper-tongue"), strict=True
     ):
         quads = base.quads[group]
-        blocks.append((quads, np.full(len(quads), part), np.full(len(quads), -1)))
+        blocks.append((quads, np.full(len(quads), number), np.full(len(quads), -1)))
     quads = np.concatenate([b[0] for b in blocks])
     part = np.concatenate([b[1] for b in blocks])
     island = np.concatenate([b[2] for b in blocks])

@@ -34,6 +34,21 @@ Command = (
 )
 
 
+def parse(arguments: Sequence[str] | None = None) -> Command:
+    """Reads a command line; one that cannot be read ends the process with status 2 and says what is wrong.
+
+    Args:
+        arguments: Command line without the program's name; default: the process's.
+    """
+    return tyro.cli(
+        Command,
+        prog="facelume",
+        description="One photo of a face in; light-free albedo, its light and a rigged mesh out.",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -49,14 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Waiting threads sleep soon: where others share the cores, spinning ones cost ten times the work.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        command = tyro.cli(
-            Command,  # type: ignore[arg-type]
-            prog="facelume",
-            description="One photo of a face in; light-free albedo, its light and a rigged mesh out.",
-            args=arguments,
-            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
-        )
-        return command.run()
+        return parse(arguments).run()
     except FacelumeError as error:
         log(f"facelume: {with_options(error)}")
         return error.exit_code

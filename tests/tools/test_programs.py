@@ -1,0 +1,175 @@
+"""Every tool and benchmark starts, and does a small piece of its work where no data of others is needed."""
+
+import ast
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import raster
+import speed
+import torch
+from PIL import Image
+
+import build_light_presets
+import collect_locator_pictures
+import draw_albedo_basis
+import draw_face_model
+import draw_synthetic_faces
+import make_albedo_benchmark
+from face_model_build.albedo_samples import SIZE, AlbedoSample
+from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, read_shard
+from facelume.data.synthetic.scene import SyntheticConfig
+from facelume.evaluation.references import read_references
+from facelume.face_model import FaceModel, load_open_face_model
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = sorted([*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")])
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return load_open_face_model()
+
+
+def run(module, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", [module.__file__, *map(str, arguments)])
+    module.main()
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_help_says_what_the_program_does_and_how_it_is_called(path, helps):
+    name = path.relative_to(ROOT).as_posix()
+    first_line = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()[0]
+    assert helps[name].startswith("usage:")
+    assert first_line in helps[name]
+    assert f"python {name}" in helps[name]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_programs_leave_the_search_path_alone(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    touched = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n) == "sys.path"]
+    assert touched == []
+
+
+def test_a_tool_starts_from_another_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/collect_locator_pictures.py", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+def test_draw_synthetic_faces_goes_on_behind_the_shards_that_are_there(
+    tmp_path, monkeypatch, model, environment_maps
+):
+    kept = tmp_path / "000_00000.npz"
+    kept.write_bytes(b"from an earlier run")
+    arguments = ("--lights", environment_maps, "--out", tmp_path, "--shards", 2, "--shard-size", 2)
+    run(draw_synthetic_faces, monkeypatch, *arguments)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [kept.name, "000_00001.npz"]
+    assert kept.read_bytes() == b"from an earlier run"
+    faces = read_shard(tmp_path / "000_00001.npz", model.asset_sha256)
+    assert faces["image_srgb"].shape == (2, 224, 224, 3)
+    assert faces["landmarks_px"].shape == (2, 478, 2)
+    assert (faces["parsing"] > 127).mean() > 0.05
+
+
+def test_build_light_presets_makes_the_shipped_synthetic_lights(tmp_path, monkeypatch, environment_maps):
+    out = tmp_path / "presets.json"
+    run(build_light_presets, monkeypatch, "--maps", environment_maps, "--out", out)
+    shipped = json.loads(build_light_presets.OUTPUT.read_text(encoding="utf-8"))
+    built = json.loads(out.read_text(encoding="utf-8"))
+    names = build_light_presets.SYNTHETIC_DIRECTIONS.keys()
+    expected = [preset for preset in shipped["presets"] if preset["name"] in names]
+    assert len(expected) == len(names)
+    assert [p for p in built["presets"] if p["source"].startswith("synthetic")] == expected
+    assert [p["name"] for p in built["presets"]][:2] == ["city", "studio"]
+    assert built["front_shading"] == shipped["front_shading"]
+
+
+def test_collect_locator_pictures_knows_pictures_that_scikit_image_has(tmp_path):
+    source = Path(find_spec("skimage").origin).parent / "data"
+    names = collect_locator_pictures.SKIMAGE_TRAINING + collect_locator_pictures.SKIMAGE_VALIDATION
+    collect_locator_pictures.copy_pictures(names, source, tmp_path)
+    assert len(set(names)) == len(list(tmp_path.iterdir())) == len(names)
+    for path in tmp_path.iterdir():
+        Image.open(path).load()
+
+
+def test_collect_locator_pictures_names_a_picture_that_is_missing(tmp_path):
+    with pytest.raises(SystemExit, match="no picture 'unicorn'"):
+        collect_locator_pictures.copy_pictures(("unicorn",), tmp_path, tmp_path / "out")
+
+
+@pytest.mark.skipif(find_spec("sklearn") is None, reason="scikit-learn is not installed")
+def test_collect_locator_pictures_copies_both_packages(tmp_path, monkeypatch):
+    run(collect_locator_pictures, monkeypatch, tmp_path)
+    assert {p.stem for p in (tmp_path / "training").iterdir()} >= {"china", "flower", "brick"}
+    assert len(list((tmp_path / "validation").iterdir())) == 8
+
+
+def test_draw_albedo_basis_draws_the_model_without_the_skins(tmp_path, monkeypatch, capsys):
+    run(draw_albedo_basis, monkeypatch, "--out", tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["albedo_components.jpg", "albedo_random.jpg"]
+    tile = draw_albedo_basis.TILE_PX
+    assert Image.open(tmp_path / "albedo_components.jpg").size == (7 * tile, 4 * tile)
+    said = capsys.readouterr().out
+    # the figures that docs/albedo_basis.md quotes
+    assert "examples: ITA -83 to 75 degrees, luminance 0.033 to 0.519, 0.0 % black" in said
+    assert "normal: ITA -135 to 71 degrees" in said
+
+
+def test_draw_face_model_draws_each_kind_of_picture(model):
+    artist = draw_face_model.Artist(model)
+    mean = artist.vertices()
+    head = np.asarray(artist.draw(mean, size=48, px_per_m=200))
+    assert head.shape == (48, 48, 3)
+    assert head[0, 0].tolist() == [255, 255, 255]
+    assert head[24, 24].max() < 250
+    smile = artist.vertices(names="mouthSmileLeft mouthSmileRight")
+    assert np.abs(smile - mean).max() > 0.003
+    assert (np.asarray(artist.draw(smile, size=48, px_per_m=200)) != head).any()
+    assert draw_face_model.draw_atlas(model, 64).size == (64, 64)
+    marks = np.asarray(draw_face_model.draw_landmarks(artist, size=96, px_per_m=540))
+    assert marks.shape == (96, 192, 3)
+    assert ((marks[..., 2] > 200) & (marks[..., 0] < 50)).sum() > 100
+
+
+def test_make_albedo_benchmark_writes_a_set_that_evaluate_reads(tmp_path, model, environment_maps):
+    skin = model.albedo_map(torch.zeros(model.num_albedo), SIZE).permute(1, 2, 0).numpy()
+    known = model.uv_mask("skin", SIZE).numpy() > 0.5
+    sample = AlbedoSample("plain_diffuse", skin, known, np.zeros_like(skin))
+    lights = list(load_environment_maps(environment_maps, held_out=True).values())
+    faces = SyntheticFaces(model, lights, SyntheticConfig(is_plain=True))
+    make_albedo_benchmark.write_benchmark(tmp_path, faces, [sample], count=1, seed=3)
+    (reference,) = read_references(tmp_path)
+    truth = reference.albedo_truth()
+    assert reference.photo.name == "000_plain.png"
+    assert reference.landmarks_px.shape == (478, 2)
+    assert truth.albedo_linear.shape == (224, 224, 3)
+    assert truth.mask.mean() > 0.1
+    assert truth.albedo_linear[truth.mask].min() > 0
+    photo = np.asarray(Image.open(reference.photo))
+    assert photo[truth.mask].mean() > 5
+
+
+def test_raster_benchmark_times_every_operation():
+    times = raster.measure("cpu", rows=16, repeats=1, atlas_sizes=(64,))
+    assert times.pop("triangles") == 2 * 16 * 16
+    assert len(times) == 13
+    assert min(times.values()) > 0
+
+
+def test_speed_benchmark_prints_one_document(monkeypatch, capsys):
+    run(speed, monkeypatch, "--photo", ROOT / "examples/astronaut.png", "--runs", 1)
+    figures = json.loads(capsys.readouterr().out)
+    assert 0 < figures["warm_min_s"] <= figures["warm_median_s"] < figures["first_s"]
+    assert figures["peak_memory_mb"] > 100
+    assert {"locate", "fit", "refine"} <= figures["stages_median_s"].keys()
