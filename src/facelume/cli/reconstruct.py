@@ -8,17 +8,16 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from facelume.choices import DeviceName, FaceModelName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json, with_options
 from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
 if TYPE_CHECKING:
     from facelume.pipeline import Reconstructor
-
-FaceModelName = Literal["open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,12 @@ class Reconstruct:
     """Folder that receives one folder per photo, named after it."""
     face_model: FaceModelName = "open"
     """Face model; all but "open" need files of yours, see `facelume face-model`."""
-    uv_size: Literal[256, 512, 1024, 2048] = 256
+    uv_size: UvSize = 256
     """Texels along an edge of the albedo map."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     """Where networks run; "auto" takes a GPU if there is one."""
     all_faces: bool = False
     """Reconstruct every face of a photo, not only the largest."""
-    engine: Literal["local", "ray"] = "local"
-    """How a batch is spread: "local" is this process."""
     json: bool = False
     """Print one JSON document instead of lines."""
     overwrite: bool = False
@@ -46,8 +43,6 @@ class Reconstruct:
 
     def run(self) -> int:
         """Reconstructs; see ``facelume.cli.main`` for the exit status."""
-        if self.engine == "ray":
-            raise UsageError("--engine ray is not part of this version; leave it out to run in this process")
         photos, is_batch = collect_photos(self.photos)
         require_distinct_names(photos, all_faces=self.all_faces)
 

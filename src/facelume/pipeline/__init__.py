@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from facelume.choices import DeviceName
 from facelume.illumination import Light
 from facelume.pipeline.existing import finished_results
 from facelume.pipeline.face_result import FaceCamera, FaceMaps, FaceResult, PhotoView
@@ -33,7 +32,7 @@ __all__ = [
 def reconstruct(
     photo: PhotoSource,
     *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: DeviceName = "auto",
     uv_size: int = 256,
     face_model: str = "open",
 ) -> Reconstruction:

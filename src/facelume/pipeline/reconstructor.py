@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args
 
 import cattrs
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, CROP_FACE_SIZE_PX, CROP_SIZE_PX
+from facelume.choices import DeviceName, UvSize
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
 from facelume.face_model.sources import load_face_model
@@ -50,7 +51,7 @@ from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, resize
 from facelume.weights import WeightRecord, build_and_load, find_record
 
 PhotoSource = str | Path | Image.Image | np.ndarray | Photo
-_UV_SIZES = (256, 512, 1024, 2048)
+_UV_SIZES = get_args(UvSize)
 _SAME_FACE_OVERLAP = 0.5
 _FEW_TEXELS_SEEN = 0.15
 FAINTEST_FACE = 0.4
@@ -95,7 +96,7 @@ class Reconstructor:
     def __init__(
         self,
         *,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: DeviceName = "auto",
         uv_size: int = 256,
         face_model: str = "open",
         weights: str | Path | None = None,
