@@ -65,7 +65,7 @@ class Reconstruct:
         """Reconstructs one photo unless its result is there already; prints one line per folder."""
         from facelume.io.photo import read_photo
         from facelume.io.result_folder import require_replaceable
-        from facelume.pipeline import finished_results
+        from facelume.pipeline import face_folders, finished_results, remove_stale_faces
 
         target = self.out / photo.stem
         if not self.overwrite:
@@ -78,7 +78,7 @@ class Reconstruct:
         faces = (
             reconstructor.reconstruct_all(picture) if self.all_faces else [reconstructor.reconstruct(picture)]
         )
-        folders = [target] + [target.with_name(f"{target.name}_{index}") for index in range(1, len(faces))]
+        folders = face_folders(target, len(faces))
         require_own_places(folders, overwrite=self.overwrite)
         reports = []
         for face, folder in zip(faces, folders, strict=True):
@@ -86,6 +86,9 @@ class Reconstruct:
             for warning in face.warnings:
                 log(f"{photo}: {warning}")
             reports.append(self._report(photo, folder, "written"))
+        if self.all_faces and self.overwrite:
+            for stale in remove_stale_faces(target, picture, len(faces)):
+                log(f"{stale}: a face that is no longer found, removed")
         return reports
 
     def _report(self, photo: Path, folder: Path, status: str) -> dict[str, Any]:
