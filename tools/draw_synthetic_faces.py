@@ -1,6 +1,6 @@
 """Draw the synthetic faces that stage two of the prior network's training reads; a broken-off run goes on.
 
-python tools/draw_synthetic_faces.py --lights ../shared/lights/environment_maps.npz --out runs/synthetic
+python tools/draw_synthetic_faces.py --lights data/lights/environment_maps.npz --out runs/synthetic
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write synthetic portraits with known albedo, under shadows and highlights: unseen skins, unseen lights.
 
-    python tools/make_albedo_benchmark.py --skins ../shared/skins \\
-        --lights ../shared/lights/environment_maps.npz --out DIR
+    python tools/make_albedo_benchmark.py --skins data/skins \\
+        --lights data/lights/environment_maps.npz --out DIR
 
 ``DIR`` is a set as ``facelume evaluate --data DIR`` reads it: ``images/``, ``landmarks.npz`` and ``albedo/``
 with the unlit albedo of each pixel and the mask in which it counts (face front without eyes and inner mouth).
