@@ -33,3 +33,12 @@ def test_every_room_of_the_package_is_on_the_page_of_the_architecture():
     }
     missing = {room for room in rooms - {"__init__"} if f"`{room}`" not in table}
     assert missing == set()
+
+
+def test_no_page_or_tool_names_a_place_outside_the_repository():
+    folders = ("docs", "tools", "tests", "examples", "benchmarks", "src")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    texts = [path for path in files if path.suffix in {".py", ".md", ".json"} and path != Path(__file__)]
+    outside = "../" + "shared"
+    found = [path.name for path in texts if outside in path.read_text(encoding="utf-8")]
+    assert found == []
