@@ -1,6 +1,6 @@
 """What a caller may choose by name: one list for the library and the command line.
 
-Nothing heavy is imported here, so that ``facelume --help`` can show the choices at once.
+Nothing heavy is imported here, so that the command line can show the choices at once.
 """
 
 from __future__ import annotations
