@@ -45,13 +45,19 @@ def detect(photo_set: Path, model: Path) -> tuple[list[str], np.ndarray, list[st
     return names, np.array(points).reshape(-1, 478, 3), faceless
 
 
-def main() -> None:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photo_set", type=Path, help="folder with images/")
     parser.add_argument("--model", type=Path, required=True, help="face_landmarker.task")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    arguments = command_line().parse_args()
     names, points, faceless = detect(arguments.photo_set, arguments.model)
     if names and np.abs(points).max() * UNITS_PER_PX > np.iinfo(np.int16).max:
         largest = names[int(np.abs(points).max(axis=(1, 2)).argmax())]
