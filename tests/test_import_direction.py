@@ -10,7 +10,7 @@ import facelume
 
 PACKAGE = Path(facelume.__file__).parent
 LAYERS = (
-    ("types", "errors", "version"),
+    ("types", "errors", "version", "choices"),
     ("io", "weights"),
     ("geometry", "camera", "illumination", "reflectance"),
     ("raster", "face_model", "uv"),

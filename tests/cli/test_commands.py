@@ -1,15 +1,18 @@
 """Commands that need no network: parsing, lists, and every usage error with its exit status."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from PIL import Image
 
+from facelume.choices import FaceModelName, UvSize
 from facelume.cli import main
 from facelume.cli.reconstruct import collect_photos, require_distinct_names
 from facelume.errors import UnreadableInputError, UsageError
@@ -76,11 +79,8 @@ def test_every_command_of_the_contract_has_help(command: str, capsys: pytest.Cap
         ("reconstruct", "a.png", "--out", "x", "--face-model", "bfm1999"),
         ("reconstruct", "a.png", "--out", "x", "--overwrit"),
         ("reconstruct", "--out", "x"),
-        ("reconstruct", "a.png", "--out", "x", "--engine", "ray"),
         ("relight", "r"),
         ("train", "everything", "c.json"),
-        ("preprocess", "folder", "--out", "x"),
-        ("app",),
     ],
 )
 def test_usage_errors_exit_2_without_a_traceback(
@@ -91,6 +91,55 @@ def test_usage_errors_exit_2_without_a_traceback(
     assert captured.out == ""
     assert captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("app",), "facelume app"),
+        (("app", "--port", "8080"), "facelume app"),
+        (("preprocess", "folder", "--out", "x"), "facelume preprocess"),
+        (("reconstruct", "a.png", "--out", "x", "--engine", "ray"), "--engine ray"),
+        (("reconstruct", "a.png", "--out", "x", "--engine=ray"), "--engine ray"),
+        (("reconstruct", "a.png", "--out", "x", "--engine"), "--engine"),
+        (("evaluate", "--data", "d", "--out", "x", "--experiment", "relight"), "--experiment relight"),
+    ],
+)
+def test_reserved_names_are_answered_in_one_line(
+    arguments: tuple[str, ...], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(*arguments) == 2
+    line = capsys.readouterr().err.strip()
+    assert name in line
+    assert "not part of this version" in line
+    assert "\n" not in line
+
+
+def test_reserved_names_are_not_in_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ((), ("reconstruct",), ("evaluate",)):
+        assert _run(*arguments, "--help") == 0
+    text = capsys.readouterr().out
+    assert "reconstruct" in text
+    for name in ("app", "preprocess", "--engine", "--experiment", "not part of"):
+        assert not re.search(rf"(?<![\w-]){name}(?!\w)", text), name
+
+
+def test_reserved_options_accept_their_one_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    absent = str(tmp_path / "absent")
+    for engine in (("--engine", "local"), ("--engine=local",)):
+        assert _run("reconstruct", absent + ".png", *engine, "--out", str(tmp_path / "out")) == 5
+        assert "absent.png" in capsys.readouterr().err
+    _run("evaluate", "--experiment", "reconstruction", "--data", absent, "--out", str(tmp_path))
+    assert "absent is not a folder" in capsys.readouterr().err
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_library() -> None:
+    from facelume.face_model.sources import face_model_sources
+    from facelume.pipeline import Reconstructor
+
+    assert get_args(FaceModelName) == tuple(source.name for source in face_model_sources())
+    with pytest.raises(UsageError, match=", ".join(map(str, get_args(UvSize)))):
+        Reconstructor(uv_size=300)
 
 
 def test_licensed_face_models_exit_4_and_say_where_to_get_them(

@@ -144,6 +144,14 @@ def test_all_faces_of_a_photo(head: Path, tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / n) for n in ("pair", "pair_1")]
     assert main([*arguments, "--json"]) == 0
     assert [r["status"] for r in json.loads(capsys.readouterr().out)["results"]] == ["kept", "kept"]
+    # A former run found a third face; another photo's result stands where a fourth one would.
+    for name, index in (("pair_2", 2), ("pair_3", 0)):
+        shutil.copytree(tmp_path / "out" / "pair_1", tmp_path / "out" / name)
+        manifest = tmp_path / "out" / name / "result.json"
+        manifest.write_text(manifest.read_text().replace('"face_index": 1', f'"face_index": {index}'))
+    assert main([*arguments, "--overwrite"]) == 0
+    assert "pair_2: a face that is no longer found, removed" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pair", "pair_1", "pair_3"]
     # The place of the second face is taken by the result of a photo that is named like it.
     manifest = tmp_path / "out" / "pair_1" / "result.json"
     manifest.write_text(manifest.read_text().replace('"face_index": 1', '"face_index": 0'))

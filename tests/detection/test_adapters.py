@@ -1,6 +1,6 @@
 """The optional adapters: always their errors, and their results where library and model file are there.
 
-The model files come from FACELUME_TEST_MODELS or from ``../shared/weights`` beside the checkout.
+The model files are those of docs/data.md: in ``weights/`` of FACELUME_DATA, or of ``data`` in the checkout.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from facelume.detection import FaceLocator, MediaPipeLocator, YuNetLocator
 from facelume.errors import AssetError
 
 ROOT = Path(__file__).parents[2]
-MODELS = Path(os.environ.get("FACELUME_TEST_MODELS", ROOT.parent / "shared" / "weights"))
+MODELS = Path(os.environ.get("FACELUME_DATA", ROOT / "data")) / "weights"
 
 
 def _has_module(name: str) -> bool:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from facelume.networks.recognition import (
     template_from_points,
 )
 
-WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
+WEIGHTS = Path(os.environ.get("FACELUME_DATA", Path(__file__).parents[2] / "data")) / "weights"
 
 
 def test_missing_weights_raise(tmp_path):

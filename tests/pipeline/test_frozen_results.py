@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from facelume.pipeline import FaceResult, Reconstruction, read_result
+from facelume.pipeline import FaceResult, Reconstruction, Reconstructor, read_result
 from facelume.types import FaceDetection, Mesh, read_only
 
 
@@ -42,11 +44,21 @@ def test_no_array_of_a_reconstruction_can_be_edited(face: Reconstruction) -> Non
     np.testing.assert_array_equal(face.render_albedo, before)
 
 
-def test_no_array_of_a_saved_result_can_be_edited(result) -> None:
+def test_no_array_of_a_saved_result_can_be_edited(result: Path) -> None:
     saved = read_result(result)
     found = dict(_arrays(saved, "saved"))
     assert {"saved.albedo", "saved.illumination", "saved.light_coarse"} <= found.keys()
     assert [path for path, array in found.items() if array.flags.writeable] == []
+
+
+def test_a_result_keeps_its_photo_when_the_caller_s_array_changes(
+    reconstructor: Reconstructor, astronaut: Path
+) -> None:
+    frame = np.asarray(Image.open(astronaut).convert("RGB")).copy()
+    face = reconstructor.reconstruct(frame)
+    before = face.photo.backdrop_srgb.copy()
+    frame[:] = 0
+    np.testing.assert_array_equal(face.photo.backdrop_srgb, before)
 
 
 def test_a_record_leaves_the_caller_s_array_writeable() -> None:

@@ -36,6 +36,21 @@ def test_run_files_of_the_package_are_valid_and_come_back_from_their_document(na
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+def test_data_of_the_shipped_run_files_lies_where_the_variable_says_and_records_do_not_tell(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("FACELUME_DATA", raising=False)
+    document = run_document(read(name))
+    assert read(name).data.photos == Path("data/faces")
+    monkeypatch.setenv("FACELUME_DATA", str(tmp_path))
+    config = read(name)
+    assert config.data.photos == tmp_path / "faces"
+    assert not config.output.is_relative_to(tmp_path)
+    assert run_document(config) == document
+    assert str(tmp_path) not in json.dumps(document)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_run_file_has_the_same_outline(name):
     document = run_document(read(name))
     assert {"data", "output", "loop", "network", "losses", "weights_id"} <= document.keys()

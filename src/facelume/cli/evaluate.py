@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from facelume.choices import DeviceName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json
-from facelume.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -18,23 +18,19 @@ class Evaluate:
     """Folder of photo sets, as `docs/benchmarks.md` describes it."""
     out: Path
     """Folder for figures and results."""
-    experiment: str = "reconstruction"
-    """What is measured; "reconstruction" is the only one in this version."""
     split: Literal["all", "validation"] = "all"
     """Measure everyone, or only the people held out of training."""
     limit: int = 0
     """At most this many photos per set; 0 means all."""
-    uv_size: Literal[256, 512, 1024, 2048] = 256
+    uv_size: UvSize = 256
     """Texels along an edge of the albedo map."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     """Where networks run."""
     json: bool = False
     """Print summary.json instead of its place."""
 
     def run(self) -> int:
         """Evaluates; the exit status is 1 if photos could not be read."""
-        if self.experiment != "reconstruction":
-            raise UsageError(f"no experiment named {self.experiment!r}; there is: reconstruction")
         from facelume.evaluation import EvaluationOptions, describe_unread, evaluate
         from facelume.pipeline import Reconstructor
 

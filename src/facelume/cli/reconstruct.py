@@ -8,17 +8,16 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from facelume.choices import DeviceName, FaceModelName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json, with_options
 from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
 if TYPE_CHECKING:
     from facelume.pipeline import Reconstructor
-
-FaceModelName = Literal["open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,12 @@ class Reconstruct:
     """Folder that receives one folder per photo, named after it."""
     face_model: FaceModelName = "open"
     """Face model; all but "open" need files of yours, see `facelume face-model`."""
-    uv_size: Literal[256, 512, 1024, 2048] = 256
+    uv_size: UvSize = 256
     """Texels along an edge of the albedo map."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     """Where networks run; "auto" takes a GPU if there is one."""
     all_faces: bool = False
     """Reconstruct every face of a photo, not only the largest."""
-    engine: Literal["local", "ray"] = "local"
-    """How a batch is spread: "local" is this process."""
     json: bool = False
     """Print one JSON document instead of lines."""
     overwrite: bool = False
@@ -46,8 +43,6 @@ class Reconstruct:
 
     def run(self) -> int:
         """Reconstructs; see ``facelume.cli.main`` for the exit status."""
-        if self.engine == "ray":
-            raise UsageError("--engine ray is not part of this version; leave it out to run in this process")
         photos, is_batch = collect_photos(self.photos)
         require_distinct_names(photos, all_faces=self.all_faces)
 
@@ -70,7 +65,7 @@ class Reconstruct:
         """Reconstructs one photo unless its result is there already; prints one line per folder."""
         from facelume.io.photo import read_photo
         from facelume.io.result_folder import require_replaceable
-        from facelume.pipeline import finished_results
+        from facelume.pipeline import face_folders, finished_results, remove_stale_faces
 
         target = self.out / photo.stem
         if not self.overwrite:
@@ -83,7 +78,7 @@ class Reconstruct:
         faces = (
             reconstructor.reconstruct_all(picture) if self.all_faces else [reconstructor.reconstruct(picture)]
         )
-        folders = [target] + [target.with_name(f"{target.name}_{index}") for index in range(1, len(faces))]
+        folders = face_folders(target, len(faces))
         require_own_places(folders, overwrite=self.overwrite)
         reports = []
         for face, folder in zip(faces, folders, strict=True):
@@ -91,6 +86,9 @@ class Reconstruct:
             for warning in face.warnings:
                 log(f"{photo}: {warning}")
             reports.append(self._report(photo, folder, "written"))
+        if self.all_faces and self.overwrite:
+            for stale in remove_stale_faces(target, picture, len(faces)):
+                log(f"{stale}: a face that is no longer found, removed")
         return reports
 
     def _report(self, photo: Path, folder: Path, status: str) -> dict[str, Any]:

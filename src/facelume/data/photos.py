@@ -54,7 +54,7 @@ def load_photo_records(root: Path, photo_sets: Sequence[str] = PHOTO_SETS) -> li
         index = root / photo_set / "landmarks.npz"
         if not index.is_file():
             raise UsageError(
-                f"no landmarks at {index}: point data_root at the folder that holds the photo sets"
+                f"no landmarks at {index}: name the folder that holds the photo sets (docs/data.md)"
             )
         with np.load(index, allow_pickle=False) as archive:
             names, points = archive["names"], archive["points"].astype(np.float32) / 16.0

@@ -31,7 +31,7 @@ _LOADERS: dict[str, tuple[FaceModelSource, Callable[[Path | None], FaceModel]]] 
 
 
 def face_model_sources() -> tuple[FaceModelSource, ...]:
-    """All face models, the included one first."""
+    """All face models, the included one first; their names are ``choices.FaceModelName``."""
     return tuple(source for source, _ in _LOADERS.values())
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from facelume.choices import DeviceName
 from facelume.illumination import Light
-from facelume.pipeline.existing import finished_results
+from facelume.pipeline.existing import face_folders, finished_results, remove_stale_faces
 from facelume.pipeline.face_result import FaceCamera, FaceMaps, FaceResult, PhotoView
 from facelume.pipeline.posed_face import PosedFace
 from facelume.pipeline.reconstruction import Reconstruction
@@ -23,17 +22,19 @@ __all__ = [
     "Reconstruction",
     "Reconstructor",
     "SavedResult",
+    "face_folders",
     "finished_results",
     "read_result",
     "reconstruct",
     "relight",
+    "remove_stale_faces",
 ]
 
 
 def reconstruct(
     photo: PhotoSource,
     *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: DeviceName = "auto",
     uv_size: int = 256,
     face_model: str = "open",
 ) -> Reconstruction:

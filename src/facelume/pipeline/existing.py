@@ -1,12 +1,14 @@
-"""Recognising results that need not be made again."""
+"""Recognising results that need not be made again, and those that a new run leaves behind."""
 
 from __future__ import annotations
 
+import glob
+import shutil
 from pathlib import Path
 from typing import Any
 
-from facelume.errors import UnreadableInputError
-from facelume.io.photo import hash_photo
+from facelume.errors import UnreadableInputError, UsageError
+from facelume.io.photo import Photo, hash_photo
 from facelume.io.result_folder import MANIFEST_NAME, read_manifest
 from facelume.pipeline.reconstructor import Reconstructor
 from facelume.pipeline.result_files import RESULT_FILES
@@ -48,10 +50,54 @@ def finished_results(
         num_faces = first["input"].get("num_faces")
         if num_faces is None:
             return []
-        folders += [target.with_name(f"{target.name}_{index}") for index in range(1, num_faces)]
+        folders = face_folders(target, num_faces)
     if any(_matching(folder, sha256, expected) is None for folder in folders):
         return []
     return folders
+
+
+def face_folders(target: Path, num_faces: int) -> list[Path]:
+    """Where the faces of one photo go, largest first: ``target``, ``target_1``, ``target_2``, ..."""
+    return [target, *(target.with_name(f"{target.name}_{index}") for index in range(1, num_faces))]
+
+
+def remove_stale_faces(target: Path, photo: Photo, num_faces: int) -> list[Path]:
+    """Removes results of further faces that a former run found in the same photo and this one did not.
+
+    A folder goes only if it is named like a further face of ``target``, holds a result of this photo (by its
+    hash, or by its path if the file was edited since), and its face is beyond those found now.
+
+    Args:
+        target: Folder of the largest face.
+        photo: The photo.
+        num_faces: Faces that were found now.
+
+    Returns:
+        The folders that were removed.
+
+    Raises:
+        UsageError: A folder cannot be removed.
+    """
+    removed = []
+    for folder in sorted(target.parent.glob(f"{glob.escape(target.name)}_*")):
+        number = folder.name.removeprefix(f"{target.name}_")
+        if not number.isdecimal() or int(number) < num_faces:
+            continue
+        try:
+            source = read_manifest(folder).get("input", {})
+        except UnreadableInputError:
+            continue
+        has_path = bool(photo.path) and source.get("path") == photo.path
+        is_of_photo = has_path or source.get("sha256") == photo.sha256
+        if is_of_photo and source.get("face_index") == int(number):
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise UsageError(
+                    f"{folder}: is of a former run and cannot be removed ({error.strerror or error})"
+                ) from error
+            removed.append(folder)
+    return removed
 
 
 def _matching(folder: Path, sha256: str, expected: dict[str, Any]) -> dict[str, Any] | None:

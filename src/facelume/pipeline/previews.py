@@ -22,11 +22,11 @@ _SIDE_YAW_RAD = math.radians(50)
 def reduce_photo(
     photo_srgb: UInt8[np.ndarray, "H W 3"], limit_px: int = BACKDROP_PX
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The photo with its long side brought down to ``limit_px``; smaller photos stay as they are."""
+    """A copy of the photo with its long side brought down to ``limit_px``; smaller photos keep their size."""
     height, width = photo_srgb.shape[:2]
     scale = limit_px / max(height, width)
     if scale >= 1:
-        return photo_srgb
+        return photo_srgb.copy()  # the caller may fill the next frame into the same array
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(photo_srgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from facelume.camera import CROP_FACE_SIZE_PX
+from facelume.choices import DeviceName, UvSize
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
 from facelume.face_model import FaceModel
@@ -37,7 +38,7 @@ from facelume.uv import resize_map
 from facelume.weights import WeightRecord, build_and_load, find_record
 
 PhotoSource = str | Path | Image.Image | np.ndarray | Photo
-_UV_SIZES = (256, 512, 1024, 2048)
+_UV_SIZES = get_args(UvSize)
 _SAME_FACE_OVERLAP = 0.5
 _FEW_TEXELS_SEEN = 0.15
 FAINTEST_FACE = 0.4
@@ -63,7 +64,7 @@ class Reconstructor:
     def __init__(
         self,
         *,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: DeviceName = "auto",
         uv_size: int = 256,
         face_model: str = "open",
         weights: str | Path | None = None,

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import cattrs
 import cattrs.v
 
+from facelume.data.places import name_of, place_of
 from facelume.errors import FacelumeError, UsageError
 
 _Config = TypeVar("_Config")
@@ -89,13 +90,13 @@ class LoopConfig:
 def config_converter() -> cattrs.Converter:
     """Strict converter between run files and dataclasses: unknown names are refused, folders are paths."""
     converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(Path, lambda value, _: Path(value))
-    converter.register_unstructure_hook(Path, lambda value: value.as_posix())
+    converter.register_structure_hook(Path, lambda value, _: place_of(value))
+    converter.register_unstructure_hook(Path, name_of)
     return converter
 
 
 def read_run_file(path: Path, kind: type[_Config]) -> _Config:
-    """Read a run file; relative folders are taken from the current directory.
+    """Read a run file; relative folders are taken from the current directory, see ``data.places``.
 
     Args:
         path: JSON file.

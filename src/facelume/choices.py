@@ -1,0 +1,17 @@
+"""What a caller may choose by name: one list for the library and the command line.
+
+Nothing heavy is imported here, so that the command line can show the choices at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+FaceModelName = Literal["open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict"]
+"""Face models, the included one first; ``face_model.sources`` loads each of them."""
+
+UvSize = Literal[256, 512, 1024, 2048]
+"""Texels along an edge of the albedo map."""
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+"""Where networks run; ``auto`` takes a GPU if there is one."""

@@ -1,0 +1,56 @@
+"""Pages of the documentation can be found, and name what there is."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import facelume
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_index_links_every_page_and_the_readme_links_the_index():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    missing = [page.name for page in PAGES if page.name != "index.md" and f"]({page.name})" not in index]
+    assert missing == []
+    assert "](docs/index.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_room_of_the_package_is_on_the_page_of_the_architecture():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("## The rooms")[1].split("\n## ")[0]
+    package = Path(facelume.__file__).parent
+    rooms = {
+        path.stem for path in package.glob("*") if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    missing = {room for room in rooms - {"__init__"} if f"`{room}`" not in table}
+    assert missing == set()
+
+
+def test_layers_of_the_page_are_those_that_the_import_test_enforces():
+    source = (ROOT / "tests" / "test_import_direction.py").read_text(encoding="utf-8")
+    assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    layers = next(ast.literal_eval(n.value) for n in assigned if ast.unparse(n.targets[0]) == "LAYERS")
+    package = Path(facelume.__file__).parent
+    built = [{room for room in layer if list(package.glob(f"{room}*"))} for layer in layers]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.split("## Layers")[1].split("```")[1].splitlines()[1:]
+    assert [set(line.split()) for line in drawn] == built
+
+
+def test_no_page_or_tool_names_a_place_outside_the_repository():
+    folders = ("docs", "tools", "tests", "examples", "benchmarks", "src")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    texts = [path for path in files if path.suffix in {".py", ".md", ".json"} and path != Path(__file__)]
+    outside = "../" + "shared"
+    found = [path.name for path in texts if outside in path.read_text(encoding="utf-8")]
+    assert found == []
