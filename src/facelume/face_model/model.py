@@ -136,11 +136,6 @@ class FaceModel:
         """Vertices at zero coefficients, metres, model axes."""
         return self._subdivide(self.linear.mean[None])[0]
 
-    @property
-    def face_front_mask(self) -> Tensor:
-        """True for the triangles of the face front, without ears, scalp and neck (M_proj)."""
-        return self.topology.face_front
-
     def shape(
         self, identity: Float[Tensor, "*batch I"], expression: Float[Tensor, "*batch E"]
     ) -> Float[Tensor, "*batch V 3"]:
