@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facelume.errors import AssetError, UsageError
 from facelume.types import LandmarkEmbedding, Topology
+from facelume.uv.resize import resize_map
 
 
 @runtime_checkable
@@ -222,10 +223,7 @@ class FaceModel:
         mask = self.uv_masks[name]
         if size == mask.shape[-1]:
             return mask
-        resized = torch.nn.functional.interpolate(
-            mask[None, None], size=(size, size), mode="bilinear", align_corners=False, antialias=True
-        )
-        return resized[0, 0].clamp(0, 1)
+        return resize_map(mask[None, None], size)[0, 0].clamp(0, 1)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> FaceModel:
         """The same model with every tensor on ``device`` and its geometry in ``dtype``."""
