@@ -12,7 +12,6 @@ from facelume.uv import (
     fill_with_noise,
     interpolate_texels,
     texel_map,
-    texel_positions,
     unwrap,
     unwrap_crop,
 )
@@ -42,7 +41,7 @@ def test_texels_know_their_own_centre(head, size):
 def test_texel_map_is_left_right_symmetric(head):
     vertices, topology = head
     texels = texel_map(topology, 96)
-    position = texel_positions(texels, vertices[None])[0]
+    position = interpolate_texels(texels, vertices[None])[0]
     assert (texels.inside == texels.inside.flip(-1)).all()
     mirrored = position.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
     assert (position - mirrored)[:, texels.inside].abs().max() < 3e-4

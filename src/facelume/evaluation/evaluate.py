@@ -23,6 +23,7 @@ from facelume.evaluation.references import AlbedoTruth, PhotoReference, describe
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline import Reconstruction, Reconstructor
 from facelume.reflectance import srgb_from_linear
+from facelume.uv import resize_map
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,8 @@ def smooth_light_fidelity(face: Reconstruction, size: int = 64) -> ImageFidelity
         size: Texels along an edge to which the light map is averaged before it is enlarged again.
     """
     light = torch.tensor(face.illumination).flatten(2).permute(2, 0, 1)[None]
-    edge = light.shape[-1]
     small = functional.interpolate(light, size=(size, size), mode="area")
-    smooth = functional.interpolate(small, size=(edge, edge), mode="bilinear", align_corners=False)
+    smooth = resize_map(small, light.shape[-1])
     array = np.ascontiguousarray(smooth[0].permute(1, 2, 0).unflatten(-1, (9, 3)).numpy())
     rendering = srgb_from_linear(torch.from_numpy(face.render(array))).numpy()
     photo = face.photo.input_crop.astype(np.float32) / 255.0

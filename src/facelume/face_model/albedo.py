@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from facelume.errors import AssetError
+from facelume.uv.resize import resize_map
 
 ALBEDO_FLOOR = 0.005
 """No skin, hair or pupil reflects less (linear)."""
@@ -49,7 +49,7 @@ class AlbedoBasis:
         """
         flat = coefficients.reshape(-1, self.num_components)
         change = (flat @ self.basis.flatten(1).to(flat)).unflatten(-1, self.basis.shape[1:])
-        albedo = _resized(self.mean.to(flat)[None], size) + _resized(change, size)
+        albedo = resize_map(self.mean.to(flat)[None], size) + resize_map(change, size)
         return albedo.clamp(ALBEDO_FLOOR, 1.0).reshape(*coefficients.shape[:-1], 3, size, size)
 
     def mirror_coeffs(self, coefficients: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
@@ -64,14 +64,6 @@ class AlbedoBasis:
             self.mirror_sign.to(device),
             self.example_coeffs.to(device),
         )
-
-
-def _resized(maps: Float[Tensor, "b 3 s s"], size: int) -> Float[Tensor, "b 3 S S"]:
-    if maps.shape[-1] == size:
-        return maps
-    return functional.interpolate(
-        maps, size=(size, size), mode="bilinear", align_corners=False, antialias=maps.shape[-1] > size
-    )
 
 
 def load_albedo_basis(path: Path) -> AlbedoBasis:

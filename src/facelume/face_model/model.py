@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facelume.errors import AssetError, UsageError
 from facelume.types import LandmarkEmbedding, Topology
+from facelume.uv.resize import resize_map
 
 
 @runtime_checkable
@@ -136,11 +137,6 @@ class FaceModel:
         """Vertices at zero coefficients, metres, model axes."""
         return self._subdivide(self.linear.mean[None])[0]
 
-    @property
-    def face_front_mask(self) -> Tensor:
-        """True for the triangles of the face front, without ears, scalp and neck (M_proj)."""
-        return self.topology.face_front
-
     def shape(
         self, identity: Float[Tensor, "*batch I"], expression: Float[Tensor, "*batch E"]
     ) -> Float[Tensor, "*batch V 3"]:
@@ -227,10 +223,7 @@ class FaceModel:
         mask = self.uv_masks[name]
         if size == mask.shape[-1]:
             return mask
-        resized = torch.nn.functional.interpolate(
-            mask[None, None], size=(size, size), mode="bilinear", align_corners=False, antialias=True
-        )
-        return resized[0, 0].clamp(0, 1)
+        return resize_map(mask[None, None], size)[0, 0].clamp(0, 1)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> FaceModel:
         """The same model with every tensor on ``device`` and its geometry in ``dtype``."""

@@ -13,7 +13,6 @@ from facelume.fitting.landmarks import (
 from facelume.fitting.photometric import (
     PhotometricConfig,
     PhotometricFit,
-    fit_light,
     fit_light_and_albedo,
 )
 
@@ -25,7 +24,6 @@ __all__ = [
     "PhotometricConfig",
     "PhotometricFit",
     "fit_landmarks",
-    "fit_light",
     "fit_light_and_albedo",
     "landmark_basis",
     "pose_from_landmarks",

@@ -15,7 +15,7 @@ from facelume.fitting.photometric import PhotometricConfig, fit_light_and_albedo
 
 @runtime_checkable
 class AlbedoModel(Protocol):
-    """The part of a face model that this fit needs."""
+    """The part of a face model that this fit needs; a protocol, so that fits know no face model."""
 
     def uv_mask(self, name: str, size: int = 256) -> Float[Tensor, "size size"]:
         """Region mask of the atlas."""

@@ -25,7 +25,10 @@ NUM_POSE = 6
 
 @runtime_checkable
 class LinearLandmarkModel(Protocol):
-    """What a face model has to offer to be fitted: landmarks that are linear in the coefficients."""
+    """What a face model has to offer to be fitted: landmarks that are linear in the coefficients.
+
+    A protocol, so that the fits know no face model and take any.
+    """
 
     @property
     def num_identity(self) -> int:
@@ -245,7 +248,9 @@ def project_landmarks(
     return camera.project(points @ rotation.transpose(-1, -2) + translation[:, None])
 
 
-def _prior(centre: Tensor, num_identity: int, config: FitConfig) -> tuple[Tensor, Tensor]:
+def _prior(
+    centre: Float[Tensor, "b K"], num_identity: int, config: FitConfig
+) -> tuple[Float[Tensor, "b K"], Float[Tensor, "b K"]]:
     """Precision per coefficient and precision times centre; identity leans to the mean too."""
     precision, target = torch.empty_like(centre), torch.empty_like(centre)
     precision[:, :num_identity] = config.identity_weight
@@ -257,14 +262,14 @@ def _prior(centre: Tensor, num_identity: int, config: FitConfig) -> tuple[Tensor
 
 def _linearise(
     basis: LandmarkBasis,
-    rows: Tensor,
-    coefficients: Tensor,
-    rotation: Tensor,
-    translation: Tensor,
-    landmarks_px: Tensor,
+    rows: Float[Tensor, "K L 3"],
+    coefficients: Float[Tensor, "b K"],
+    rotation: Float[Tensor, "b 3 3"],
+    translation: Float[Tensor, "b 3"],
+    landmarks_px: Float[Tensor, "b L 2"],
     camera: PinholeCamera,
-) -> tuple[Tensor, Tensor]:
-    """Residuals (b, L, 2) in pixels and their Jacobian (b, L, 2, 6 + K)."""
+) -> tuple[Float[Tensor, "b L 2"], Float[Tensor, "b L 2 6+K"]]:
+    """Residuals in pixels and their Jacobian by small rotation, translation and coefficients."""
     flip = basis.mean.new_tensor(LIGHT_FROM_CAM)
     points = basis.mean + (coefficients @ rows.flatten(1)).unflatten(-1, basis.mean.shape)
     turned = (points * flip) @ rotation.transpose(-1, -2)
@@ -286,7 +291,9 @@ def _linearise(
     return residual, torch.cat([by_rotation, by_point, by_coefficient], -1)
 
 
-def _robust_weight(residual: Tensor, sigma: Tensor, *, is_first: bool) -> Tensor:
+def _robust_weight(
+    residual: Float[Tensor, "b L 2"], sigma: Float[Tensor, "b L"], *, is_first: bool
+) -> Float[Tensor, "b L"]:
     """Inverse variance, less where the residual exceeds twice its sigma (not yet in a cold first step)."""
     if is_first:
         return 1.0 / sigma.square()
@@ -295,8 +302,11 @@ def _robust_weight(residual: Tensor, sigma: Tensor, *, is_first: bool) -> Tensor
 
 
 def _with_apertures(
-    residual: Tensor, jacobian: Tensor, weight: Tensor, config: FitConfig
-) -> tuple[Tensor, Tensor, Tensor]:
+    residual: Float[Tensor, "b L 2"],
+    jacobian: Float[Tensor, "b L 2 U"],
+    weight: Float[Tensor, "b L"],
+    config: FitConfig,
+) -> tuple[Float[Tensor, "b O 2"], Float[Tensor, "b O 2 U"], Float[Tensor, "b O"]]:
     """Append the differences of opposite lip and eyelid points as observations of their own."""
     upper, lower = list(UPPER_APERTURE_POINTS), list(LOWER_APERTURE_POINTS)
     across = torch.minimum(weight[:, upper], weight[:, lower]) / config.aperture_sigma**2
@@ -307,7 +317,10 @@ def _with_apertures(
     )
 
 
-def _normal_equations(jacobian: Tensor, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def _normal_equations(
+    jacobian: Float[Tensor, "b O 2 U"], residual: Float[Tensor, "b O 2"], weight: Float[Tensor, "b O"]
+) -> tuple[Float[Tensor, "b U U"], Float[Tensor, "b U"]]:
+    """Hessian (Gauss-Newton) and gradient of half the weighted squared error by the U unknowns."""
     root = weight.sqrt()[..., None]
     scaled = (jacobian * root[..., None]).flatten(1, 2)
     error = (residual * root).flatten(1)
@@ -315,7 +328,12 @@ def _normal_equations(jacobian: Tensor, residual: Tensor, weight: Tensor) -> tup
     return transposed @ scaled, (transposed @ error[..., None])[..., 0]
 
 
-def _add_depth_prior(hessian: Tensor, gradient: Tensor, translation: Tensor, config: FitConfig) -> None:
+def _add_depth_prior(
+    hessian: Float[Tensor, "b U U"],
+    gradient: Float[Tensor, "b U"],
+    translation: Float[Tensor, "b 3"],
+    config: FitConfig,
+) -> None:
     """Hold the distance near that of an average head in the canonical crop (in place on fresh tensors)."""
     depth = translation[:, 2]
     precision = 1.0 / (config.depth_sigma * CROP_FACE_DEPTH_M) ** 2
@@ -323,7 +341,12 @@ def _add_depth_prior(hessian: Tensor, gradient: Tensor, translation: Tensor, con
     gradient[:, 5] += precision * (depth - CROP_FACE_DEPTH_M)
 
 
-def _solve_bounded(hessian: Tensor, gradient: Tensor, coefficients: Tensor, num_identity: int) -> Tensor:
+def _solve_bounded(
+    hessian: Float[Tensor, "b U U"],
+    gradient: Float[Tensor, "b U"],
+    coefficients: Float[Tensor, "b K"],
+    num_identity: int,
+) -> Float[Tensor, "b U"]:
     """Minimise the quadratic with expressions kept in [0, 1]: variables that leave are put on their bound."""
     size = gradient.shape[-1]
     first = NUM_POSE + num_identity
@@ -345,7 +368,13 @@ def _solve_bounded(hessian: Tensor, gradient: Tensor, coefficients: Tensor, num_
     return delta
 
 
-def _solve_with_fixed(hessian: Tensor, gradient: Tensor, fixed: Bool[Tensor, "b K"], value: Tensor) -> Tensor:
+def _solve_with_fixed(
+    hessian: Float[Tensor, "b U U"],
+    gradient: Float[Tensor, "b U"],
+    fixed: Bool[Tensor, "b U"],
+    value: Float[Tensor, "b U"],
+) -> Float[Tensor, "b U"]:
+    """Minimise the quadratic over the variables that are not fixed; the others have their ``value``."""
     value = torch.where(fixed, value, torch.zeros_like(value))
     right = -gradient - (hessian @ value[..., None])[..., 0]
     free = (~fixed).to(hessian.dtype)

@@ -68,7 +68,7 @@ class PhotometricFit:
     trust: Float[Tensor, "b N"]
 
 
-def prior_light(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "9 3"]:
+def prior_light(config: PhotometricConfig, like: Float[Tensor, "..."]) -> Float[Tensor, "9 3"]:
     """The mean light: grey, mostly from everywhere, some from the front, at the exposure of photographs."""
     light = like.new_zeros(9, 3)
     light[0] = config.ambient_share * config.exposure / _SEEN_MEAN[0]
@@ -76,7 +76,7 @@ def prior_light(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "9 3"]
     return light
 
 
-def light_precision(config: PhotometricConfig, like: Tensor) -> Float[Tensor, "27 27"]:
+def light_precision(config: PhotometricConfig, like: Float[Tensor, "..."]) -> Float[Tensor, "27 27"]:
     """Inverse covariance of the light (index 3 k + rgb).
 
     Each coefficient has a grey deviation and smaller independent colours; on top of that the mean over
@@ -120,9 +120,7 @@ def fit_light_and_albedo(
     problem = _Problem(albedo_mean, albedo_basis, image_linear, irradiance_basis(normals) / math.pi)
     mean_light = prior_light(config, image_linear)
     coeffs = albedo_mean.new_zeros(len(albedo_mean), albedo_basis.shape[-1])
-    light = _fit_light(
-        albedo_mean, image_linear, problem.basis, (weights, weights, level), mean_light, config
-    )
+    light = _first_light(problem, weights, level, mean_light, config)
     state = torch.cat([light.flatten(1), coeffs], -1)
     centre = torch.cat([mean_light.flatten().expand(len(coeffs), -1), coeffs], -1)
     precision = torch.block_diag(light_precision(config, image_linear), torch.eye(coeffs.shape[-1]).to(level))
@@ -159,7 +157,7 @@ class _Problem:
     image: Float[Tensor, "b N 3"]
     basis: Float[Tensor, "b N 9"]
 
-    def factors(self, state: Float[Tensor, "b K"]) -> tuple[Tensor, Tensor]:
+    def factors(self, state: Float[Tensor, "b K"]) -> tuple[Float[Tensor, "b N 3"], Float[Tensor, "b N 3"]]:
         """Albedo and shading of every pixel; not clamped, so that the cost stays smooth."""
         albedo = self.albedo_mean + (self.albedo_basis @ state[:, None, 27:, None])[..., 0]
         return albedo, self.basis @ state[:, :27].unflatten(-1, (9, 3))
@@ -176,38 +174,6 @@ class _Problem:
         return torch.cat([by_light, self.albedo_basis * shading[..., None]], -1)
 
 
-def fit_light(
-    albedo_linear: Float[Tensor, "b N 3"],
-    image_linear: Float[Tensor, "b N 3"],
-    normals: Float[Tensor, "b N 3"],
-    weights: Float[Tensor, "b N"],
-    *,
-    centre: Float[Tensor, "b 9 3"] | None = None,
-    config: PhotometricConfig | None = None,
-) -> PhotometricFit:
-    """Find the most probable light of pixels whose albedo is known.
-
-    Args:
-        albedo_linear: Albedo of each pixel.
-        image_linear: Observed colours, linear.
-        normals: Unit normals in light axes.
-        weights: Non-negative; pixels with weight 0 do not count.
-        centre: Mean of the light's prior, such as the prior network's light; else that of all photographs.
-        config: Priors and steps.
-    """
-    config = config or PhotometricConfig()
-    basis = irradiance_basis(normals) / math.pi
-    mean_light = prior_light(config, image_linear) if centre is None else centre
-    trust, level = torch.ones_like(weights), _expected_level(image_linear, weights)
-    light = _fit_light(albedo_linear, image_linear, basis, (weights, weights, level), mean_light, config)
-    for _ in range(config.num_steps):
-        predicted = albedo_linear * (basis @ light).clamp(min=0.02)
-        trust = _trust(predicted - image_linear, weights, level, config)
-        weighting = (weights * trust, weights, level)
-        light = _fit_light(albedo_linear, image_linear, basis, weighting, mean_light, config)
-    return PhotometricFit(albedo_linear.new_zeros(len(albedo_linear), 0), light, trust)
-
-
 def _expected_level(image: Float[Tensor, "b N 3"], weights: Float[Tensor, "b N"]) -> Float[Tensor, "b N 1"]:
     """What a pixel's error is relative to: half its own brightness, half the picture's."""
     brightness = image.mean(dim=-1)
@@ -217,22 +183,21 @@ def _expected_level(image: Float[Tensor, "b N 3"], weights: Float[Tensor, "b N"]
     return (0.5 * brightness + 0.5 * mean + 0.02)[..., None]
 
 
-def _fit_light(
-    albedo: Tensor,
-    image: Tensor,
-    basis: Tensor,
-    weighting: tuple[Tensor, Tensor, Tensor],
-    mean_light: Tensor,
+def _first_light(
+    problem: _Problem,
+    weights: Float[Tensor, "b N"],
+    level: Float[Tensor, "b N 1"],
+    mean_light: Float[Tensor, "9 3"],
     config: PhotometricConfig,
-) -> Tensor:
-    """Ridge regression of the light; ``weighting`` holds weights now, all weights, levels."""
-    weights, all_weights, level = weighting
-    scaled = _pixel_precision(level, weights, all_weights, config).sqrt()
-    jacobian = _spread_over_colours((albedo * scaled)[..., None] * basis[:, :, None]).flatten(1, 2)
-    precision = light_precision(config, image)
-    target = (image * scaled).flatten(1)
+) -> Float[Tensor, "b 9 3"]:
+    """Where the joint fit starts: ridge regression of the light for the mean albedo."""
+    scaled = _pixel_precision(level, weights, weights, config).sqrt()
+    by_light = (problem.albedo_mean * scaled)[..., None] * problem.basis[:, :, None]
+    jacobian = _spread_over_colours(by_light).flatten(1, 2)
+    precision = light_precision(config, problem.image)
+    target = (problem.image * scaled).flatten(1)
     transposed = jacobian.transpose(-1, -2)
-    right = (transposed @ target[..., None])[..., 0] + mean_light.flatten(-2) @ precision
+    right = (transposed @ target[..., None])[..., 0] + mean_light.flatten() @ precision
     light = torch.linalg.solve(transposed @ jacobian + precision, right[..., None])[..., 0]
     return light.unflatten(-1, (9, 3))
 
@@ -254,7 +219,12 @@ def _pixel_precision(
     return config.num_effective * share[..., None] / (config.noise * level).square()
 
 
-def _trust(residual: Tensor, weights: Tensor, level: Tensor, config: PhotometricConfig) -> Tensor:
+def _trust(
+    residual: Float[Tensor, "b N 3"],
+    weights: Float[Tensor, "b N"],
+    level: Float[Tensor, "b N 1"],
+    config: PhotometricConfig,
+) -> Float[Tensor, "b N"]:
     """Cauchy weight of the brightness error; the scale grows with a picture whose seen part fits badly."""
     relative = residual.mean(dim=-1) / level[..., 0]
     seen = torch.where(weights > 0.05 * weights.amax(dim=-1, keepdim=True), relative.abs(), torch.nan)

@@ -7,7 +7,7 @@ from facelume.illumination.environment import (
     sh_from_environment_map,
     solid_angles,
 )
-from facelume.illumination.fit import fit_sh_radiance, fit_sh_radiance_robust
+from facelume.illumination.fit import fit_sh_radiance
 from facelume.illumination.interchange import deca_from_sh, deep3d_from_sh, sh_from_deca, sh_from_deep3d
 from facelume.illumination.irradiance import (
     irradiance,
@@ -48,7 +48,6 @@ __all__ = [
     "directions_of_environment_map",
     "environment_map_from_sh",
     "fit_sh_radiance",
-    "fit_sh_radiance_robust",
     "front_shading",
     "irradiance",
     "irradiance_basis",

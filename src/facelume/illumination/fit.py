@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.illumination.irradiance import irradiance_basis
-from facelume.reflectance import luminance
 
 _FREE_RIDGE = 1e-6
 
@@ -51,46 +50,3 @@ def fit_sh_radiance(
     else:
         target = target + pull * prior.transpose(-1, -2)
     return torch.linalg.solve(fitted + torch.diag(pull), target[..., None]).squeeze(-1).transpose(-1, -2)
-
-
-def fit_sh_radiance_robust(
-    albedo_linear: Float[Tensor, "*batch N 3"],
-    image_linear: Float[Tensor, "*batch N 3"],
-    normals: Float[Tensor, "*batch N 3"],
-    weights: Float[Tensor, "*batch N"],
-    *,
-    prior: Float[Tensor, "*#batch 9 3"] | None = None,
-    ridge: float = 1e-4,
-    num_iterations: int = 6,
-) -> Float[Tensor, "*batch 9 3"]:
-    """``fit_sh_radiance`` that sets cast shadows and highlights aside: Tukey's biweight, re-weighted.
-
-    After each fit, the luminance error of each pixel is compared with 4.685 times the robust spread (median
-    absolute error times 1.4826) of its own picture; beyond that a pixel no longer counts.
-
-    Args:
-        albedo_linear: Albedo in [0, 1], linear.
-        image_linear: Observed colours, linear.
-        normals: Unit normals in light axes.
-        weights: Non-negative; pixels with weight 0 do not count.
-        prior: Light that the ridge pulls to; see ``fit_sh_radiance``.
-        ridge: Strength of the pull.
-        num_iterations: Number of re-weighted fits after the first one.
-    """
-    light = fit_sh_radiance(albedo_linear, image_linear, normals, weights, prior=prior, ridge=ridge)
-    for _ in range(num_iterations):
-        predicted = albedo_linear * (irradiance_basis(normals) @ light) / math.pi
-        error = luminance(image_linear - predicted).detach()
-        spread = 1.4826 * _masked_median(error.abs(), weights > 0)
-        ratio = error / (4.685 * spread.clamp(min=1e-4)[..., None])
-        trust = torch.where(ratio.abs() < 1.0, (1.0 - ratio**2) ** 2, torch.zeros_like(ratio))
-        light = fit_sh_radiance(
-            albedo_linear, image_linear, normals, weights * trust, prior=prior, ridge=ridge
-        )
-    return light
-
-
-def _masked_median(values: Float[Tensor, "*batch N"], mask: Tensor) -> Float[Tensor, "*batch"]:
-    """Median over the masked entries of the last axis; 0 where there are none."""
-    hidden = torch.where(mask, values, torch.full_like(values, float("nan")))
-    return torch.nan_to_num(hidden.nanmedian(dim=-1).values, nan=0.0)

@@ -9,8 +9,6 @@ from facelume.uv.texels import (
     interpolate_texels,
     pose_texels,
     texel_map,
-    texel_normals_light,
-    texel_positions,
 )
 from facelume.uv.unwrap import (
     UnwrapResult,
@@ -35,8 +33,6 @@ __all__ = [
     "pull_push",
     "resize_map",
     "texel_map",
-    "texel_normals_light",
-    "texel_positions",
     "texel_visibility",
     "transfer_detail",
     "unwrap",

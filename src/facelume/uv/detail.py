@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.uv.fill import DARK_OFFSET, complete_field
+from facelume.uv.resize import resize_map
 
 LOW_PASS_SIZE = 256
 BRIGHTENING_LIMIT = 0.35
@@ -44,7 +45,7 @@ def transfer_detail(
         Albedo, linear, in [0, 1].
     """
     size = texture.shape[-1]
-    shading, albedo_low, gate = (_resized(x, size) for x in (shading, albedo_low, gate))
+    shading, albedo_low, gate = (resize_map(x, size) for x in (shading, albedo_low, gate))
     log_low = torch.log(albedo_low.clamp(min=0) + DARK_OFFSET)
     reflected = texture.clamp(min=0) / shading.clamp(min=DARK_OFFSET)
     difference = torch.log(reflected + DARK_OFFSET) - log_low
@@ -72,7 +73,7 @@ def masked_low_pass(
     box = max(1, round(box_px * (size / factor) / LOW_PASS_SIZE)) | 1
     total = _box_mean(functional.avg_pool2d(field * weight, factor), box)
     count = _box_mean(functional.avg_pool2d(weight, factor), box)
-    return _resized(total / count.clamp(min=1e-6), size)
+    return resize_map(total / count.clamp(min=1e-6), size)
 
 
 def _faded_at_border(known: Float[Tensor, "b 1 S S"]) -> Float[Tensor, "b 1 S S"]:
@@ -85,9 +86,3 @@ def _box_mean(values: Tensor, box: int) -> Tensor:
     half = box // 2
     rows = functional.avg_pool2d(values, (box, 1), stride=1, padding=(half, 0))
     return functional.avg_pool2d(rows, (1, box), stride=1, padding=(0, half))
-
-
-def _resized(uv_map: Tensor, size: int) -> Tensor:
-    if uv_map.shape[-1] == size:
-        return uv_map
-    return functional.interpolate(uv_map, size=(size, size), mode="bilinear", align_corners=False)

@@ -107,28 +107,6 @@ def interpolate_texels(texels: TexelMap, attributes: Float[Tensor, "b V C"]) -> 
     return values.transpose(1, 2).reshape(b, channels, texels.size, texels.size)
 
 
-def texel_positions(texels: TexelMap, vertices: Float[Tensor, "b V 3"]) -> Float[Tensor, "b 3 S S"]:
-    """Place of each texel on the surface, in the axes and unit of ``vertices``; 0 beyond the gutter."""
-    return interpolate_texels(texels, vertices)
-
-
-def texel_normals_light(
-    texels: TexelMap,
-    topology: Topology,
-    vertices: Float[Tensor, "b V 3"],
-    cam_from_model: Float[Tensor, "b 4 4"],
-) -> Float[Tensor, "b 3 S S"]:
-    """Unit normal of each texel in the light frame of a posed face; 0 beyond the gutter.
-
-    Args:
-        texels: The atlas.
-        topology: Triangles.
-        vertices: Positions in model axes, metres.
-        cam_from_model: Rigid transforms into camera axes.
-    """
-    return pose_texels(texels, topology, vertices, cam_from_model).normal_light
-
-
 def pose_texels(
     texels: TexelMap,
     topology: Topology,

@@ -9,7 +9,6 @@ from facelume.data.synthetic.light import (
     light_from_environment,
     random_light,
     random_rotation,
-    random_studio_light,
 )
 from facelume.illumination import sh_from_environment_map
 
@@ -38,12 +37,6 @@ def test_rotations_are_orthogonal_and_keep_up_roughly_up():
         rotation = random_rotation(rng)
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert rotation[1, 1] > 0.6
-
-
-def test_scaling_scales_the_label():
-    light = random_studio_light(np.random.default_rng(2))
-    gain = torch.tensor([0.5, 1.0, 2.0])
-    torch.testing.assert_close(light.scaled(gain).total_sh(), light.total_sh() * gain)
 
 
 def test_one_light_from_the_front_is_the_delta_projection():

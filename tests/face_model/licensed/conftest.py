@@ -40,6 +40,18 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
+def count_flipped():
+    """Number of atlas triangles without area or turned over (upright ones run counter-clockwise, as seen)."""
+
+    def call(uvs, uv_faces):
+        a, b, c = (uvs[uv_faces[:, k]] for k in range(3))
+        doubled_area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+        return int((doubled_area >= 0).sum())
+
+    return call
+
+
+@pytest.fixture
 def load_quietly():
     """Call a loader that is expected to warn of what its model lacks."""
 

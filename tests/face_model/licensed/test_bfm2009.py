@@ -8,7 +8,6 @@ from scipy.io import savemat
 from facelume.errors import AssetError
 from facelume.face_model.licensed import bfm2009
 from facelume.face_model.licensed.bfm2009 import load_bfm2009
-from facelume.face_model.licensed.disk_atlas import count_flipped
 from facelume.reflectance import linear_from_srgb
 
 NUM_SHAPE, NUM_EXPRESSION_VERTICES = 100, 90
@@ -152,12 +151,12 @@ def _slope(srgb: torch.Tensor) -> torch.Tensor:
     return (linear_from_srgb(srgb + 1e-3) - linear_from_srgb(srgb - 1e-3)) / 2e-3
 
 
-def test_landmarks_front_and_atlas(originals, dome, truth, load_quietly):
+def test_landmarks_front_and_atlas(originals, dome, truth, load_quietly, count_flipped):
     model = load_quietly(load_bfm2009, originals)
     points = model.points_on_surface(model.mean_shape, model.landmarks68)
     assert torch.equal(points, model.mean_shape[truth["landmarks"]])
     is_front = np.isin(dome.faces, truth["front"]).all(1)
-    assert np.array_equal(model.face_front_mask.numpy(), is_front)
+    assert np.array_equal(model.topology.face_front.numpy(), is_front)
     uvs = model.topology.uvs.numpy()
     assert count_flipped(uvs, model.topology.uv_faces.numpy()) == 0
     assert uvs.min() >= 0

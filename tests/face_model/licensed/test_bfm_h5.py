@@ -83,7 +83,7 @@ def test_the_face_front_is_an_oval_around_the_face(tmp_path, dome, rng, load_qui
     write_h5(tmp_path / "model2019_face12.h5", dome, rng)
     model = load_quietly(load_bfm_h5, BFM2019, tmp_path)
     centres = model.mean_shape[model.topology.faces].mean(1)
-    front = model.face_front_mask
+    front = model.topology.face_front
     assert 0.5 < front.float().mean() < 1
     assert front[(centres[:, :2].norm(dim=1) < 0.03)].all()
     assert not front[centres[:, :2].norm(dim=1).argmax()]

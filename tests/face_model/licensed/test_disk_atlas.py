@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from facelume.errors import AssetError
-from facelume.face_model.licensed.disk_atlas import count_flipped, disk_atlas
+from facelume.face_model.licensed.disk_atlas import disk_atlas
 
 
-def test_a_mask_with_holes_and_folds_flattens_without_flips(dome, rng):
+def test_a_mask_with_holes_and_folds_flattens_without_flips(dome, rng, count_flipped):
     centres = dome.vertices[dome.faces].mean(1)
     holes = [(-0.03, 0.03), (0.03, 0.03), (0.0, -0.05)]
     kept = dome.faces[np.min([np.hypot(*(centres[:, :2] - h).T) for h in holes], axis=0) > 0.012]
@@ -28,7 +28,7 @@ def test_the_face_stands_upright_with_the_subjects_left_on_the_right(dome):
     np.testing.assert_allclose(uvs[dome.count // 2, 0], 0.5, atol=0.02)
 
 
-def test_small_pieces_stand_below_the_large_one(dome):
+def test_small_pieces_stand_below_the_large_one(dome, count_flipped):
     triangle = np.array([[0.1, 0, 0], [0.11, 0, 0], [0.1, 0.01, 0]])
     vertices = np.concatenate([dome.vertices, triangle, triangle + 1])
     more = np.array([[0, 1, 2], [3, 4, 5]]) + dome.count
@@ -40,7 +40,7 @@ def test_small_pieces_stand_below_the_large_one(dome):
     assert 0 <= uvs.min() <= uvs.max() <= 1
 
 
-def test_flips_are_counted(dome):
+def test_flips_are_counted(dome, count_flipped):
     uvs, uv_faces = disk_atlas(dome.vertices, dome.faces)
     assert count_flipped(uvs * (-1, 1) + (1, 0), uv_faces) == len(dome.faces)
     assert count_flipped(uvs * (0, 1), uv_faces) == len(dome.faces)
@@ -53,7 +53,7 @@ def test_what_is_no_disk_is_refused():
         disk_atlas(tetrahedron, closed)
 
 
-def test_parts_that_touch_at_one_vertex_are_cut_there(dome):
+def test_parts_that_touch_at_one_vertex_are_cut_there(dome, count_flipped):
     """A crop by vertices can leave such places on its rim."""
     size = 9
     rows, columns = np.divmod(dome.faces, size)
@@ -67,7 +67,7 @@ def test_parts_that_touch_at_one_vertex_are_cut_there(dome):
     assert np.array_equal(owner[uv_faces], faces)
 
 
-def test_an_edge_of_three_triangles_is_cut_open(dome):
+def test_an_edge_of_three_triangles_is_cut_open(dome, count_flipped):
     vertices = np.concatenate([dome.vertices, [[0.0, 0.0, 0.2]]])
     inner = np.flatnonzero((dome.faces == 40).any(1))[0]
     extra = np.array([[dome.faces[inner, 1], dome.faces[inner, 0], dome.count]])

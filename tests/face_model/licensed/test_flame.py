@@ -221,7 +221,7 @@ def test_landmarks_and_masks(folder, content, rng, load_quietly):
     corners = model.mean_shape.numpy()[content["f"].astype(int)[index]]
     np.testing.assert_allclose(points, (corners * weights[..., None]).sum(1), atol=1e-6)
     expected = np.append(is_face, np.ones(8, bool))[content["f"].astype(int)].all(1)
-    assert np.array_equal(model.face_front_mask.numpy(), expected)
+    assert np.array_equal(model.topology.face_front.numpy(), expected)
 
 
 class Runs:

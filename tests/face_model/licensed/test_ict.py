@@ -80,7 +80,7 @@ def test_expressions_carry_arkit_names_and_limits(folder, load_quietly):
 def test_parts_front_landmarks_and_no_albedo(folder, load_quietly):
     model = load_quietly(load_ict, folder, layout=LAYOUT)
     assert model.topology.face_part.tolist() == [0] * 128 + [4, 1, 2]
-    assert model.face_front_mask.tolist() == [True] * 128 + [False, True, True]
+    assert model.topology.face_front.tolist() == [True] * 128 + [False, True, True]
     assert len(model.topology.faces) == 131
     points = model.points_on_surface(model.mean_shape, model.landmarks68)
     assert torch.equal(points, model.mean_shape[:68])

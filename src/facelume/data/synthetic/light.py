@@ -43,10 +43,6 @@ class SceneLight:
         """SH radiance (order 2) of all of it: the label that a network is asked for."""
         return self.ambient_sh + torch.einsum("kb,kc->bc", sh_basis(self.directions), self.radiant_flux)
 
-    def scaled(self, gain: Float[Tensor, " 3"]) -> SceneLight:
-        """Return the light with each colour multiplied by ``gain`` (exposure, white balance)."""
-        return SceneLight(self.directions, self.radiant_flux * gain, self.softness_m, self.ambient_sh * gain)
-
 
 def _patch_lights(
     radiance: Float[np.ndarray, "H W 3"],

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
+
+from facelume.uv.resize import resize_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,7 @@ class AlbedoMaps:
         """Albedo in [0, 1] at a size: averaged when smaller than the stored maps, bilinear when larger."""
         flat = coefficients.reshape(-1, coefficients.shape[-1]) @ self.basis.flatten(1)
         maps = self.mean + flat.unflatten(-1, self.mean.shape)
-        if size != maps.shape[-1]:
-            maps = functional.interpolate(
-                maps, size=(size, size), mode="bilinear", align_corners=False, antialias=True
-            )
-        return maps.clamp(0, 1).reshape(*coefficients.shape[:-1], 3, size, size)
+        return resize_map(maps, size).clamp(0, 1).reshape(*coefficients.shape[:-1], 3, size, size)
 
     def to(self, device: torch.device | str) -> AlbedoMaps:
         """The same albedo with every tensor on ``device``."""

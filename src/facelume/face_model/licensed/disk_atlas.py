@@ -53,13 +53,6 @@ def disk_atlas(
     return uvs, uv_faces
 
 
-def count_flipped(uvs: Float[np.ndarray, "T 2"], uv_faces: Int[np.ndarray, "F 3"]) -> int:
-    """Number of atlas triangles without area or turned over (upright ones run counter-clockwise, as seen)."""
-    a, b, c = (uvs[uv_faces[:, k]] for k in range(3))
-    doubled_area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    return int((doubled_area >= 0).sum())
-
-
 def _cut_where_parts_touch(
     faces: Int[np.ndarray, "F 3"], num_vertices: int
 ) -> tuple[Int[np.ndarray, "F 3"], Int[np.ndarray, " T"]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -32,6 +31,7 @@ from facelume.training.prior.labels import PriorLabels, albedo_probe
 from facelume.training.prior.losses import CoefficientTargets, coefficient_losses, landmark_losses
 from facelume.training.prior.validation import PriorValidation
 from facelume.types import on_device
+from facelume.uv import resize_map
 
 _WORST_RESIDUAL_PX = 5.0
 
@@ -99,8 +99,7 @@ class SyntheticCrops:
 def _shrunk(pictures: np.ndarray, side_px: int) -> Tensor:
     """Shrink uint8 pictures, antialiased, to channels-first uint8."""
     values = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
-    small = F.interpolate(values, size=(side_px, side_px), mode="bilinear", antialias=True)
-    return small.round().clamp(0, 255).to(torch.uint8)
+    return resize_map(values, side_px).round().clamp(0, 255).to(torch.uint8)
 
 
 class PhotoBatches:

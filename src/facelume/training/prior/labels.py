@@ -29,6 +29,7 @@ from facelume.raster import geometry_buffers, sample_map
 from facelume.reflectance import linear_from_srgb
 from facelume.training.prior.losses import AlbedoProbe
 from facelume.types import FacePart
+from facelume.uv import resize_map
 
 LABELS_NAME = "labels.npz"
 _BATCH = 32
@@ -154,7 +155,7 @@ def _appearance(
 ) -> PhotometricFit:
     crops = _canonical_crops(cache, rows)
     parsing = torch.sigmoid(network(crops).parsing_logits)
-    parsing = torch.nn.functional.interpolate(parsing, size=(_SIDE_PX, _SIDE_PX), mode="bilinear")[:, 0]
+    parsing = resize_map(parsing, _SIDE_PX)[:, 0]
     pose = cam_from_model(fit.rotvec[rows], fit.translation[rows])
     vertices = model.shape(fit.identity[rows], fit.expression[rows])
     buffers = geometry_buffers(model.topology, vertices, pose, CROP_CAMERA.resized(_SIDE_PX))

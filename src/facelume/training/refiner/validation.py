@@ -97,7 +97,7 @@ def _psnr(
     image: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, " b"]:
     error = ((image - target).square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp_min(1e-6)
-    return -10.0 * torch.log10(error.clamp_min(1e-9))
+    return -10.0 * torch.log10(error.clamp_min(1e-10))
 
 
 def _scale_free(
