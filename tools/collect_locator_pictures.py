@@ -8,9 +8,13 @@ Needs ``pip install scikit-image scikit-learn``; nothing is downloaded.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+
+from facelume.data.provenance import SOURCE_NAME, DataSource
 
 TRAINING = (
     "brick cell chessboard_RGB clock_motion coins color gravel horse ihc logo microaneurysms moon phantom"
@@ -21,6 +25,11 @@ SKIMAGE_VALIDATION = (
     *("hubble_deep_field", "motorcycle_left", "page", "rocket"),
 )
 SKLEARN_TRAINING = ("china", "flower")
+PICTURES = DataSource(
+    "sample pictures of scikit-image and scikit-learn",
+    "public domain, CC0 and CC BY 2.0; listed in the READMEs of the two packages",
+    "credit",
+)
 
 
 def _folder(package: str, *parts: str) -> Path:
@@ -52,6 +61,7 @@ def collect(output: Path) -> None:
     )
     for names, source, target in jobs:
         copy_pictures(names, source, target)
+        (target / SOURCE_NAME).write_text(json.dumps(asdict(PICTURES), indent=2) + "\n", encoding="utf-8")
 
 
 def command_line() -> argparse.ArgumentParser:

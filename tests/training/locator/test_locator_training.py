@@ -1,6 +1,7 @@
 """The locator's training on faces drawn by the test: a disc with two eyes, a nose and a mouth."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,16 @@ import torch
 from PIL import Image, ImageDraw
 
 from facelume.data.photos import load_photo_records
+from facelume.data.provenance import SOURCE_NAME, DataSource
 from facelume.data.split import is_validation
 from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.networks.locator import LocatorConfig, LocatorOutput
 from facelume.training.config import LoopConfig
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures, sample_edge
+from facelume.training.locator.batches import read_pictures
 from facelume.training.locator.config import LocatorDataConfig, LocatorTrainingConfig
-from facelume.training.locator.export import export_weights
+from facelume.training.locator.export import export_weights, sources_of
 from facelume.training.locator.losses import (
     LocatorLossWeights,
     encode_faces,
@@ -230,6 +233,15 @@ def test_calibration_recovers_a_known_slope_and_offset():
     config = calibrate(LocatorConfig(), logits, is_face)
     assert config.score_slope == pytest.approx(3.0, rel=0.06)
     assert config.score_offset == pytest.approx(-1.5, rel=0.1)
+
+
+def test_a_folder_of_backgrounds_says_where_its_pictures_come_from(data_root):
+    data = _config(data_root, Path("x")).data
+    assert any(source.terms == "unstated" for source in sources_of(data))
+    stated = DataSource("noise", "CC0", "free")
+    (data_root / "plain" / SOURCE_NAME).write_text(json.dumps(asdict(stated)))
+    assert stated in sources_of(data)
+    assert len(read_pictures(data.background_folders)) == 1  # source.json is no picture
 
 
 def test_release_trains_calibrates_measures_and_registers(data_root, tmp_path):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from facelume.data.photos import PhotoRecord, load_photo_records
 from facelume.errors import UsageError
+from facelume.io.photo import list_photos
 from facelume.networks.locator import STRIDE_PX, LocatorOutput
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures
 from facelume.training.locator.config import LocatorDataConfig, LocatorTrainingConfig
@@ -50,9 +51,13 @@ def _has_wide_borders(record: PhotoRecord) -> bool:
 
 
 def read_pictures(folders: Sequence[Path]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """All files of some folders as RGB pictures, in the order of their names."""
+    """All pictures of some folders as RGB, in the order of their names.
+
+    Raises:
+        UnreadableInputError: A folder cannot be read or holds no picture.
+    """
     pictures = []
-    for path in (path for folder in folders for path in sorted(folder.iterdir())):
+    for path in (path for folder in folders for path in list_photos(folder)):
         with Image.open(path) as picture:
             pictures.append(np.asarray(picture.convert("RGB")))
     return pictures
