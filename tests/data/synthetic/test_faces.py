@@ -5,11 +5,20 @@ import pytest
 import torch
 
 from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
-from facelume.data.synthetic import occluders
-from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, read_shard, write_shard
+from facelume.data.synthetic import (
+    SkinConfig,
+    SyntheticConfig,
+    SyntheticFaces,
+    generate,
+    load_environment_maps,
+    occluders,
+    read_shard,
+)
+from facelume.data.synthetic.config import HeadConfig, PoseConfig
+from facelume.data.synthetic.cover_config import GlassesConfig, HandConfig, StrandsConfig
+from facelume.data.synthetic.faces import write_shard
 from facelume.data.synthetic.head import place_in_crop, random_expression, random_rotvec
 from facelume.data.synthetic.light import SceneLight
-from facelume.data.synthetic.scene import SyntheticConfig
 from facelume.data.synthetic.shade import SkinMaterial, shade_head
 from facelume.data.synthetic.skin import shift_pigment, skin_of_atlas
 from facelume.errors import UsageError
@@ -22,7 +31,9 @@ MATTE = SkinMaterial(0.0, 0.4, torch.ones(1, 1, 8, 8), 0.0, torch.zeros(1, 1, 8,
 
 @pytest.fixture(scope="module")
 def faces() -> SyntheticFaces:
-    return SyntheticFaces(load_open_face_model(), [], SyntheticConfig(size_jitter=0.0, shift_jitter_px=0.0))
+    return SyntheticFaces(
+        load_open_face_model(), [], SyntheticConfig(pose=PoseConfig(size_sigma=0.0, shift_sigma_px=0.0))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +76,9 @@ def test_one_scene_serves_two_skins(faces):
 def test_pigment_shifts_darken_the_skin_and_leave_eyes_alone():
     model = load_open_face_model()
     skin = skin_of_atlas(model, 256)
-    shifted = torch.stack([shift_pigment(GREY, skin, np.random.default_rng(seed)) for seed in range(20)])
+    shifted = torch.stack(
+        [shift_pigment(GREY, skin, SkinConfig(), np.random.default_rng(seed)) for seed in range(20)]
+    )
     eyes = model.uv_mask("eyes", 256) > 0.9
     assert torch.equal(shifted[:, :, eyes], GREY[:, eyes].expand(20, -1, -1))
     tone = shifted[:, :, skin > 0.5].mean(dim=-1)
@@ -76,10 +89,23 @@ def test_pigment_shifts_darken_the_skin_and_leave_eyes_alone():
 
 
 def test_shards_come_back(tmp_path, face):
-    write_shard(tmp_path / "a.npz", [face, face], "abc")
+    write_shard(tmp_path / "a.npz", [face, face], "abc", SyntheticConfig())
     shard = read_shard(tmp_path / "a.npz", "abc")
     np.testing.assert_array_equal(shard["image_srgb"][1], face.image_srgb)
     assert shard["light_sh"].shape == (2, 9, 3)
+
+
+def test_shards_of_another_configuration_are_not_taken_for_those_asked_for(tmp_path, faces):
+    plain = SyntheticFaces(faces.model, [], SyntheticConfig(is_plain=True))
+    generate(plain, tmp_path, num_shards=1, shard_size=1)
+    before = (tmp_path / "000_00000.npz").stat()
+    generate(plain, tmp_path, num_shards=2, shard_size=1)
+    assert (tmp_path / "000_00000.npz").stat().st_mtime_ns == before.st_mtime_ns
+    with pytest.raises(UsageError, match="is_plain true, now false"):
+        generate(faces, tmp_path, num_shards=1, shard_size=1)
+    (tmp_path / "000_00000.npz").write_bytes(b"cut off")
+    with pytest.raises(UsageError, match="do not say what they were made from"):
+        generate(plain, tmp_path, num_shards=1, shard_size=1)
 
 
 def frontal_buffers():
@@ -125,11 +151,11 @@ def test_oily_skin_shines_and_matte_skin_does_not():
 def test_expressions_stay_in_range_and_poses_within_the_stated_yaw():
     rng = np.random.default_rng(0)
     names = load_open_face_model().expression_names
-    expressions = np.stack([random_expression(names, rng) for _ in range(100)])
+    expressions = np.stack([random_expression(names, HeadConfig(), rng) for _ in range(100)])
     assert expressions.min() >= 0.0
     assert expressions.max() <= 1.0
     assert 0.02 < (expressions > 0.05).mean() < 0.5
-    turns = torch.stack([random_rotvec(rng) for _ in range(200)]).norm(dim=-1)
+    turns = torch.stack([random_rotvec(PoseConfig(), rng) for _ in range(200)]).norm(dim=-1)
     assert 0.7 < float(turns.max()) < 1.6
 
 
@@ -140,11 +166,13 @@ def test_occluders_cover_part_of_the_picture_and_are_excluded(face, kind):
     for seed in range(5):
         rng = np.random.default_rng(seed)
         if kind == "strands":
-            layer = occluders.hair_strands(points, 224, np.array([0.1, 0.05, 0.03]), 0.8, rng)
+            layer = occluders.hair_strands(
+                points, 224, np.array([0.1, 0.05, 0.03]), 0.8, StrandsConfig(), rng
+            )
         elif kind == "glasses":
-            layer = occluders.glasses(points, 224, 0.8, rng)
+            layer = occluders.glasses(points, 224, 0.8, GlassesConfig(), rng)
         else:
-            layer = occluders.hand(points, 224, np.array([0.4, 0.25, 0.2]), 0.8, rng)
+            layer = occluders.hand(points, 224, 0.8, HandConfig(), rng)
         assert layer.colour_linear.min() >= 0.0
         assert 0.0 <= layer.alpha.min() <= layer.alpha.max() <= 1.0
         assert (layer.excluded >= layer.alpha - 1e-5).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from facelume.data.synthetic.config import LightConfig
 from facelume.data.synthetic.light import (
     SceneLight,
     light_from_environment,
@@ -34,7 +35,7 @@ def test_a_sun_becomes_the_first_light_with_its_own_softness():
 def test_rotations_are_orthogonal_and_keep_up_roughly_up():
     rng = np.random.default_rng(1)
     for _ in range(20):
-        rotation = random_rotation(rng)
+        rotation = random_rotation(LightConfig().tilt_sigma_rad, rng)
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert rotation[1, 1] > 0.6
 
@@ -49,5 +50,5 @@ def test_one_light_from_the_front_is_the_delta_projection():
 
 def test_lights_repeat_with_the_seed():
     maps = [np.random.default_rng(0).uniform(0, 1, size=(16, 32, 3)).astype(np.float32)]
-    first, second = (random_light(maps, np.random.default_rng(5)) for _ in range(2))
+    first, second = (random_light(maps, LightConfig(), np.random.default_rng(5)) for _ in range(2))
     assert torch.equal(first.total_sh(), second.total_sh())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facelume.data.synthetic.skin_config import SkinDetailConfig
 from facelume.data.synthetic.skin_detail import procedural_detail, skin_detail
 from facelume.data.synthetic.skin_regions import skin_regions
 from facelume.face_model import FaceModel, load_open_face_model
@@ -48,7 +49,7 @@ def test_eyes_mouth_and_back_of_the_head_are_unchanged(model: FaceModel, plain: 
     assert off.any()
     assert eyes.any()
     for seed in range(12):
-        changed = (skin_detail(model)(plain, np.random.default_rng(seed)) != plain).any(0)
+        changed = (skin_detail(model, SkinDetailConfig())(plain, np.random.default_rng(seed)) != plain).any(0)
         assert not changed[off].any()
         assert not changed[eyes].any()
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from facelume.data.split import is_validation
-from facelume.data.synthetic.faces import SyntheticFaces, generate
-from facelume.data.synthetic.scene import SyntheticConfig
+from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, generate
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.networks.prior import PriorConfig, PriorNetwork

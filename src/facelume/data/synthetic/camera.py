@@ -10,6 +10,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from facelume.data.distributions import draw_count
+from facelume.data.synthetic.config import CameraConfig
+
 
 @dataclass(frozen=True)
 class CameraFlaws:
@@ -21,7 +24,7 @@ class CameraFlaws:
         shot_noise: Noise standard deviation at linear value 1.
         read_noise: Noise standard deviation at linear value 0.
         gamma: Exponent on the sRGB-encoded value, about 1.
-        jpeg_quality: 30 to 95.
+        jpeg_quality: 1 to 95.
     """
 
     blur_px: float
@@ -32,16 +35,17 @@ class CameraFlaws:
     jpeg_quality: int
 
 
-def random_flaws(rng: np.random.Generator) -> CameraFlaws:
+def random_flaws(config: CameraConfig, rng: np.random.Generator) -> CameraFlaws:
     """From a clean portrait to a poor thumbnail."""
-    is_poor = rng.random() < 0.3
+    is_poor = rng.random() < config.poor_fraction
+    blur = rng.uniform(*config.blur_range_px)
     return CameraFlaws(
-        blur_px=float(rng.uniform(0.35, 0.6) + (rng.uniform(0, 1.0) if is_poor else 0.0)),
-        detail=float(rng.uniform(0.4, 1.0)) if is_poor else 1.0,
-        shot_noise=float(rng.uniform(0.0, 0.03)),
-        read_noise=float(rng.uniform(0.0, 0.008)),
-        gamma=float(np.exp(rng.normal(0.0, 0.06))),
-        jpeg_quality=int(rng.integers(35, 96)),
+        blur_px=float(blur + (rng.uniform(*config.poor_blur_range_px) if is_poor else 0.0)),
+        detail=float(rng.uniform(*config.poor_detail_range)) if is_poor else 1.0,
+        shot_noise=float(rng.uniform(*config.shot_noise_range)),
+        read_noise=float(rng.uniform(*config.read_noise_range)),
+        gamma=float(np.exp(rng.normal(0.0, config.gamma_sigma))),
+        jpeg_quality=draw_count(config.jpeg_quality_range, rng),
     )
 
 
@@ -49,14 +53,16 @@ def exposure_gain(
     image_linear: Float[np.ndarray, "H W 3"],
     face: Bool[np.ndarray, "H W"],
     light_colour: Float[np.ndarray, " 3"],
+    config: CameraConfig,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " 3"]:
     """Gain per colour: most of the light's cast is balanced away, the face gets a usual brightness."""
-    balance = (light_colour.mean() / np.maximum(light_colour, 1e-4)) ** rng.uniform(0.55, 1.0)
-    balance = balance * np.exp(rng.normal(0.0, 0.05, size=3))
+    balance = (light_colour.mean() / np.maximum(light_colour, 1e-4)) ** rng.uniform(*config.balance_range)
+    balance = balance * np.exp(rng.normal(0.0, config.balance_sigma, size=3))
     face_mean = (image_linear[face] * balance).mean() if face.any() else image_linear.mean()
     # A meter half follows the skin: dark skin comes out darker, but less so than its albedo.
-    target = np.clip(np.exp(rng.normal(np.log(0.2), 0.45)), 0.05, 0.5)
+    median = np.log(config.brightness_median)
+    target = np.clip(np.exp(rng.normal(median, config.brightness_sigma)), *config.brightness_range)
     gain = target / max(float(face_mean), 1e-4)
     return (balance * gain).astype(np.float32)
 

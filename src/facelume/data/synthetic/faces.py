@@ -7,18 +7,24 @@ coefficients, landmarks, parsing) are exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from facelume.data.fingerprint import plain, require_same
 from facelume.data.synthetic.camera import exposure_gain, random_flaws, take_picture
-from facelume.data.synthetic.scene import SyntheticConfig, SyntheticScene, SyntheticScenes
+from facelume.data.synthetic.config import SyntheticConfig
+from facelume.data.synthetic.scene import SyntheticScene, SyntheticScenes
 from facelume.data.synthetic.skin import random_skin, shift_pigment, skin_of_atlas
+from facelume.data.synthetic.skin_detail import skin_detail
 from facelume.errors import AssetError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.albedo import AlbedoBasis
@@ -28,8 +34,6 @@ from facelume.reflectance import srgb_from_linear
 ALBEDO_SIZE = 256
 HELD_OUT_MAPS = ("city", "park", "hall", "sunrise", "spruit_sunrise")
 """Environment maps that no training may use."""
-
-AlbedoDetail = Callable[[Float[Tensor, "3 s s"], np.random.Generator], Float[Tensor, "3 s s"]]
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,12 @@ class SyntheticFaces:
         model: FaceModel,
         environment_maps: Sequence[Float[np.ndarray, "H W 3"]],
         config: SyntheticConfig,
-        albedo_detail: AlbedoDetail | None = None,
     ) -> None:
         self.model = model
         self.scenes = SyntheticScenes(model, environment_maps, config)
         self.config = config
-        self.albedo_detail = albedo_detail
         self._skin = skin_of_atlas(model, ALBEDO_SIZE)
+        self._detail = skin_detail(model, config.skin.detail)
 
     def draw(
         self, rng: np.random.Generator, albedo_map: Float[Tensor, "3 s s"] | None = None
@@ -115,27 +118,28 @@ class SyntheticFaces:
         Raises:
             AssetError: The model has no example skins and no ``albedo_map`` is given.
         """
-        coeffs = torch.zeros(self.model.num_albedo)
+        coeffs, skin = torch.zeros(self.model.num_albedo), self.config.skin
         if albedo_map is None:
             if not isinstance(self.model.albedo, AlbedoBasis):
                 raise AssetError(f"face model {self.model.name!r} has no example skins: give an albedo_map")
-            coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), rng))
+            coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), skin, rng))
             albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
-            if rng.random() < self.config.pigment_fraction:
-                albedo_map = shift_pigment(albedo_map, self._skin, rng)
-            if self.albedo_detail is not None:
-                albedo_map = self.albedo_detail(albedo_map, rng)
+            if rng.random() < skin.pigment_fraction:
+                albedo_map = shift_pigment(albedo_map, self._skin, skin, rng)
+            if skin.has_detail:
+                albedo_map = self._detail(albedo_map, rng)
         uv = torch.from_numpy(scene.uv.astype(np.float32))[None]
         albedo = sample_map(albedo_map[None], uv)[0].movedim(0, -1).numpy()
         head = albedo * scene.shading + scene.highlight
-        gain = exposure_gain(head, scene.is_skin, np.maximum(scene.light_sh[0], 1e-4), rng)
+        light_colour = np.maximum(scene.light_sh[0], 1e-4)
+        gain = exposure_gain(head, scene.is_skin, light_colour, self.config.camera, rng)
         image = np.where(scene.is_head[..., None], head * gain, scene.behind)
         image = image * (1 - scene.overlay_alpha[..., None]) + scene.overlay * gain
         if self.config.is_plain:
             encoded = srgb_from_linear(torch.from_numpy(image)).numpy()
             image_srgb = (encoded * 255 + 0.5).astype(np.uint8)
         else:
-            image_srgb = take_picture(image, random_flaws(rng), rng)
+            image_srgb = take_picture(image, random_flaws(self.config.camera, rng), rng)
         return SyntheticFace(
             image_srgb=image_srgb,
             parsing=(scene.parsing * 255 + 0.5).astype(np.uint8),
@@ -154,18 +158,27 @@ def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
     return {f.name: np.stack([getattr(face, f.name) for face in faces]) for f in fields(SyntheticFace)}
 
 
-def write_shard(path: Path, faces: Sequence[SyntheticFace], face_model_sha256: str) -> None:
+def write_shard(
+    path: Path, faces: Sequence[SyntheticFace], face_model_sha256: str, config: SyntheticConfig
+) -> None:
     """Write pictures and labels, stacked by field, to an uncompressed ``.npz`` (whole or not at all).
 
     Args:
         path: The file.
         faces: What is written.
         face_model_sha256: Hash of the face model that they show; their coefficients mean nothing without it.
+        config: What they were drawn with; kept in the file as JSON.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, face_model_sha256=np.array(face_model_sha256), **stack(faces))
+        np.savez(
+            file,
+            allow_pickle=False,
+            face_model_sha256=np.array(face_model_sha256),
+            config=np.array(json.dumps(plain(asdict(config)))),
+            **stack(faces),
+        )
     partial.replace(path)
 
 
@@ -188,10 +201,26 @@ def read_shard(path: Path, face_model_sha256: str) -> dict[str, np.ndarray]:
 def generate(
     faces: SyntheticFaces, folder: Path, *, num_shards: int, shard_size: int = 40, seed: int = 0
 ) -> None:
-    """Fill ``folder`` with shards ``<seed>_<number>.npz``; shards that are there already are kept."""
+    """Fill ``folder`` with shards ``<seed>_<number>.npz``; shards that are there already are kept.
+
+    Raises:
+        UsageError: A shard that is there was drawn with another configuration, or does not say with which.
+    """
     for number in range(num_shards):
         path = folder / f"{seed:03d}_{number:05d}.npz"
         if path.exists():
+            require_same(_config_of_shard(path), asdict(faces.config), path, "faces")
             continue
         rng = np.random.default_rng([seed, number])
-        write_shard(path, [faces.draw(rng) for _ in range(shard_size)], faces.model.asset_sha256)
+        drawn = [faces.draw(rng) for _ in range(shard_size)]
+        write_shard(path, drawn, faces.model.asset_sha256, faces.config)
+
+
+def _config_of_shard(path: Path) -> dict[str, Any] | None:
+    """The configuration that a shard was drawn with, as JSON; None where it does not say or is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            config: dict[str, Any] = json.loads(str(archive["config"]))
+    except (OSError, KeyError, ValueError, BadZipFile):
+        return None
+    return config

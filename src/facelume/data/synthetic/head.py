@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,50 +11,44 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, CROP_FACE_SIZE_PX, cam_from_model, transform_points
+from facelume.data.distributions import draw_count
+from facelume.data.synthetic.config import HeadConfig, PoseConfig
 from facelume.geometry import box_centre, box_size, mesh_box, rotation_from_rotvec, rotvec_from_rotation
 
-# (names of ARKit units that go together, largest value)
-_FREQUENT = (
-    (("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"), 1.0),
-    (("jawOpen",), 0.7),
-    (("eyeBlinkLeft", "eyeBlinkRight"), 1.0),
-    (("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), 0.9),
-    (("browDownLeft", "browDownRight"), 0.9),
-    (("eyeSquintLeft", "eyeSquintRight"), 0.8),
-    (("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight"), 0.7),
-    (("mouthPucker",), 0.8),
-    (("mouthFrownLeft", "mouthFrownRight"), 0.8),
-)
 
-
-def random_coefficients(count: int, rng: np.random.Generator) -> Float[np.ndarray, " count"]:
-    """Standard deviations, from a slightly narrowed normal distribution."""
-    return (0.9 * rng.normal(size=count)).clip(-2.5, 2.5).astype(np.float32)
+def random_coefficients(
+    count: int, sigma: float, limit: float, rng: np.random.Generator
+) -> Float[np.ndarray, " count"]:
+    """Normally distributed numbers of a given spread, none larger than ``limit`` in size."""
+    return (sigma * rng.normal(size=count)).clip(-limit, limit).astype(np.float32)
 
 
 def random_head(
-    num_identity: int, expression_names: Sequence[str], rng: np.random.Generator
+    num_identity: int, expression_names: Sequence[str], config: HeadConfig, rng: np.random.Generator
 ) -> tuple[Float[Tensor, " I"], Float[Tensor, " E"]]:
     """A random identity (standard deviations) and a plausible expression (ARKit weights)."""
-    identity = torch.from_numpy(random_coefficients(num_identity, rng))
-    return identity, torch.from_numpy(random_expression(expression_names, rng))
+    identity = random_coefficients(num_identity, config.identity_sigma, config.identity_limit, rng)
+    return torch.from_numpy(identity), torch.from_numpy(random_expression(expression_names, config, rng))
 
 
-def random_expression(names: Sequence[str], rng: np.random.Generator) -> Float[np.ndarray, " E"]:
+def random_expression(
+    names: Sequence[str], config: HeadConfig, rng: np.random.Generator
+) -> Float[np.ndarray, " E"]:
     """Mostly a few frequent groups (smile, open jaw, blink), sometimes any units, sometimes none."""
     index = {name: position for position, name in enumerate(names)}
     weights = np.zeros(len(names), dtype=np.float32)
-    if rng.random() < 0.15:
+    if rng.random() < config.neutral_fraction:
         return weights
-    for group, largest in _FREQUENT:
-        if rng.random() < (0.4 if group[0] == "mouthSmileLeft" else 0.18):
-            value = largest * rng.beta(1.2, 1.6)
-            for name in group:
+    for group in config.groups:
+        if rng.random() < group.fraction:
+            value = group.largest * rng.beta(*config.group_beta)
+            for name in group.units:
                 if name in index:
-                    weights[index[name]] = value * rng.uniform(0.8, 1.0)
-    for position in rng.choice(len(names), size=int(rng.integers(0, 6)), replace=False):
-        weights[position] = max(weights[position], rng.beta(1.0, 3.0))
-    look_x, look_y = rng.normal(0.0, 0.35, size=2)
+                    weights[index[name]] = value * rng.uniform(*config.unevenness_range)
+    num_single = min(draw_count(config.num_single_range, rng), len(names))
+    for position in rng.choice(len(names), size=num_single, replace=False):
+        weights[position] = max(weights[position], rng.beta(*config.single_beta))
+    look_x, look_y = rng.normal(0.0, config.gaze_sigma, size=2)
     for name, value in (
         ("eyeLookInLeft", look_x),
         ("eyeLookOutRight", look_x),
@@ -69,14 +64,31 @@ def random_expression(names: Sequence[str], rng: np.random.Generator) -> Float[n
     return weights.clip(0.0, 1.0)
 
 
-def random_rotvec(rng: np.random.Generator) -> Float[Tensor, " 3"]:
-    """Turn of the head away from the camera: yaw to 60 degrees, pitch to about 25, mostly upright."""
-    yaw = rng.normal(0.0, 0.28) if rng.random() < 0.6 else rng.uniform(-1.05, 1.05)
-    pitch = float(np.clip(rng.normal(0.0, 0.17), -0.5, 0.5))
-    roll = float(np.clip(rng.normal(0.0, 0.1 if rng.random() < 0.8 else 0.3), -0.6, 0.6))
+def random_rotvec(config: PoseConfig, rng: np.random.Generator) -> Float[Tensor, " 3"]:
+    """Turn of the head away from the camera (rotation vector, radians)."""
+    if rng.random() < config.frontal_fraction:
+        yaw = rng.normal(0.0, config.frontal_yaw_sigma_rad)
+    else:
+        yaw = rng.uniform(-config.yaw_limit_rad, config.yaw_limit_rad)
+    pitch = np.clip(rng.normal(0.0, config.pitch_sigma_rad), -config.pitch_limit_rad, config.pitch_limit_rad)
+    is_upright = rng.random() < config.upright_fraction
+    sigma = config.upright_roll_sigma_rad if is_upright else config.tilted_roll_sigma_rad
+    roll = np.clip(rng.normal(0.0, sigma), -config.roll_limit_rad, config.roll_limit_rad)
     turns = torch.tensor([[0.0, yaw, 0.0], [pitch, 0.0, 0.0], [0.0, 0.0, roll]], dtype=torch.float32)
     matrices = rotation_from_rotvec(turns)
     return rotvec_from_rotation(matrices[2] @ matrices[1] @ matrices[0])
+
+
+def random_place(
+    landmarks: Float[Tensor, "478 3"],
+    rotvec: Float[Tensor, " 3"],
+    config: PoseConfig,
+    rng: np.random.Generator,
+) -> Float[Tensor, " 3"]:
+    """Translation (camera axes, metres) at which the face about fills the crop, see :func:`place_in_crop`."""
+    shift_x, shift_y = rng.normal(0.0, config.shift_sigma_px, size=2)
+    size_factor = math.exp(rng.normal(0.0, config.size_sigma))
+    return place_in_crop(landmarks, rotvec, size_factor, (float(shift_x), float(shift_y)))
 
 
 def place_in_crop(

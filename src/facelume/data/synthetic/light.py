@@ -14,10 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from facelume.data.synthetic.config import LightConfig, StudioConfig
 from facelume.illumination import directions_of_environment_map, sh_basis, solid_angles
 
 _PATCH_ROWS, _PATCH_COLUMNS = 16, 32
 NUM_SHADOW_LIGHTS = 10
+# Half a patch of 11 degrees over 5 cm of face: the penumbra of a patch that does not outshine its map.
+_PATCH_SOFTNESS_M = 0.005
+# A patch that holds more than this share of its map's light is a sun: its penumbra is drawn.
+_SUN_SHARE = 0.5
+# A warmer light loses a little more blue than it gains red.
+_BLUE_EXPONENT = -1.2
 # The patches that become shadow-casting lights hold at least this share of the strongest patch's light.
 _MIN_SHARE = 0.04
 
@@ -83,8 +90,8 @@ def light_from_environment(
     strongest = strongest[energy[strongest] > _MIN_SHARE * energy[strongest[0]]]
     is_rest = np.ones(len(energy), dtype=bool)
     is_rest[strongest] = False
-    softness = np.full(len(strongest), 0.005, dtype=np.float32)
-    softness[energy[strongest] > 0.5 * energy.sum()] = sun_softness_m
+    softness = np.full(len(strongest), _PATCH_SOFTNESS_M, dtype=np.float32)
+    softness[energy[strongest] > _SUN_SHARE * energy.sum()] = sun_softness_m
     rest = torch.einsum(
         "pb,pc->bc", sh_basis(torch.from_numpy(directions[is_rest])), torch.from_numpy(flux[is_rest])
     )
@@ -96,10 +103,10 @@ def light_from_environment(
     )
 
 
-def random_rotation(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
-    """Any yaw about +Y, a tilt of about ten degrees, mirrored half of the time: suns stay up."""
+def random_rotation(tilt_sigma_rad: float, rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
+    """Any yaw about +Y, a tilt of the given spread about +X and +Z, mirrored half of the time."""
     yaw = rng.uniform(-math.pi, math.pi)
-    tilt, roll = rng.normal(0.0, 0.17, size=2)
+    tilt, roll = rng.normal(0.0, tilt_sigma_rad, size=2)
     cy, sy, ct, st = math.cos(yaw), math.sin(yaw), math.cos(tilt), math.sin(tilt)
     cr, sr = math.cos(roll), math.sin(roll)
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -112,17 +119,21 @@ def random_rotation(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
 def _random_tint(rng: np.random.Generator, spread: float) -> Float[np.ndarray, " 3"]:
     """A warm or cool white of luminance about 1."""
     warmth = rng.normal(0.0, spread)
-    return np.array([math.exp(warmth), 1.0, math.exp(-1.2 * warmth)], dtype=np.float32)
+    return np.array([math.exp(warmth), 1.0, math.exp(_BLUE_EXPONENT * warmth)], dtype=np.float32)
 
 
-def random_studio_light(rng: np.random.Generator) -> SceneLight:
-    """One to three lamps of random place, size and tint over a smooth fill: sun, flash, window, rim light."""
-    num_lamps = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
+def random_studio_light(config: StudioConfig, rng: np.random.Generator) -> SceneLight:
+    """A few lamps of random place, size and tint over a smooth fill: sun, flash, window, rim light."""
+    weights = config.num_lamps_weights
+    num_lamps = int(rng.choice(np.arange(1, len(weights) + 1), p=weights))
     directions, flux, softness = [], [], []
     for index in range(num_lamps):
-        is_rim = index > 0 and rng.random() < 0.5
-        azimuth = rng.uniform(1.4, 2.6) * rng.choice([-1, 1]) if is_rim else rng.normal(0.0, 0.9)
-        elevation = rng.normal(0.55, 0.4)
+        is_rim = index > 0 and rng.random() < config.rim_fraction
+        if is_rim:
+            azimuth = rng.uniform(*config.rim_azimuth_range_rad) * rng.choice([-1, 1])
+        else:
+            azimuth = rng.normal(0.0, config.azimuth_sigma_rad)
+        elevation = rng.normal(config.elevation_mean_rad, config.elevation_sigma_rad)
         directions.append(
             [
                 math.cos(elevation) * math.sin(azimuth),
@@ -130,14 +141,14 @@ def random_studio_light(rng: np.random.Generator) -> SceneLight:
                 math.cos(elevation) * math.cos(azimuth),
             ]
         )
-        strength = 1.0 if index == 0 else rng.uniform(0.15, 1.2)
-        flux.append(math.pi * strength * _random_tint(rng, 0.2))
-        softness.append(rng.choice([0.0008, 0.002, 0.005, 0.009]))
+        strength = 1.0 if index == 0 else rng.uniform(*config.second_strength_range)
+        flux.append(math.pi * strength * _random_tint(rng, config.lamp_tint_sigma))
+        softness.append(rng.choice(config.softness_choices_m))
     ambient = np.zeros((9, 3), dtype=np.float32)
-    level = math.exp(rng.normal(-0.9, 0.8))
-    ambient[0] = level * 2 * math.sqrt(math.pi) * _random_tint(rng, 0.2)
-    slope = rng.normal(0.0, 0.25, size=(3, 1)) + np.array([[0.2], [0.0], [0.1]])
-    ambient[1:4] = slope * ambient[0] * _random_tint(rng, 0.1)
+    level = math.exp(rng.normal(config.fill_log_mean, config.fill_log_sigma))
+    ambient[0] = level * 2 * math.sqrt(math.pi) * _random_tint(rng, config.fill_tint_sigma)
+    slope = rng.normal(0.0, config.fill_slope_sigma, size=(3, 1)) + np.array(config.fill_slope_mean)[:, None]
+    ambient[1:4] = slope * ambient[0] * _random_tint(rng, config.fill_slope_tint_sigma)
     return SceneLight(
         torch.tensor(directions, dtype=torch.float32),
         torch.from_numpy(np.asarray(flux, dtype=np.float32)),
@@ -147,12 +158,11 @@ def random_studio_light(rng: np.random.Generator) -> SceneLight:
 
 
 def random_light(
-    environment_maps: Sequence[Float[np.ndarray, "H W 3"]], rng: np.random.Generator
+    environment_maps: Sequence[Float[np.ndarray, "H W 3"]], config: LightConfig, rng: np.random.Generator
 ) -> SceneLight:
-    """An environment map in a random turn (two thirds, where maps are given) or studio lamps."""
-    if len(environment_maps) > 0 and rng.random() < 0.67:
+    """An environment map in a random turn, where maps are given, or studio lamps."""
+    if len(environment_maps) > 0 and rng.random() < config.environment_fraction:
         radiance = environment_maps[int(rng.integers(len(environment_maps)))]
-        return light_from_environment(
-            radiance, random_rotation(rng), float(rng.choice([0.0006, 0.0015, 0.004]))
-        )
-    return random_studio_light(rng)
+        rotation = random_rotation(config.tilt_sigma_rad, rng)
+        return light_from_environment(radiance, rotation, float(rng.choice(config.sun_softness_choices_m)))
+    return random_studio_light(config.studio, rng)

@@ -9,6 +9,14 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
+from facelume.data.distributions import draw_count
+from facelume.data.synthetic.cover_config import (
+    BackdropConfig,
+    GlassesConfig,
+    HairConfig,
+    HandConfig,
+    StrandsConfig,
+)
 from facelume.geometry.face_mesh import (
     CHIN,
     FACE_SIDES,
@@ -19,6 +27,9 @@ from facelume.geometry.face_mesh import (
 )
 
 _OVERSAMPLING = 2
+# Linear colours: the two ends of hair with more and less melanin, the tint of grey hair, a light hand.
+_BLACK_HAIR, _BLOND_HAIR = (0.012, 0.009, 0.008), (0.45, 0.27, 0.10)
+_GREY_TINT, _HAND_SKIN = (1.0, 0.98, 0.95), (0.45, 0.27, 0.19)
 
 
 @dataclass(frozen=True)
@@ -36,14 +47,13 @@ class Layer:
     excluded: Float[np.ndarray, "H W"]
 
 
-def hair_colour(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
+def hair_colour(config: HairConfig, rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     """Linear colour from black through brown and red to blond, grey at times."""
-    if rng.random() < 0.12:
-        return np.full(3, rng.uniform(0.15, 0.5)) * np.array([1.0, 0.98, 0.95])
-    melanin = rng.beta(2.0, 1.2)
-    blond, black = np.array([0.45, 0.27, 0.10]), np.array([0.012, 0.009, 0.008])
-    colour = np.exp(melanin * np.log(black) + (1 - melanin) * np.log(blond))
-    return colour * np.exp(rng.normal(0, 0.1, size=3))
+    if rng.random() < config.grey_fraction:
+        return np.full(3, rng.uniform(*config.grey_range)) * np.array(_GREY_TINT)
+    melanin = rng.beta(*config.melanin_beta)
+    colour = np.exp(melanin * np.log(np.array(_BLACK_HAIR)) + (1 - melanin) * np.log(np.array(_BLOND_HAIR)))
+    return colour * np.exp(rng.normal(0, config.colour_sigma, size=3))
 
 
 def _pixels(image: Image.Image) -> Float[np.ndarray, "H W"]:
@@ -65,6 +75,7 @@ def hair_strands(
     size: int,
     colour: Float[np.ndarray, " 3"],
     brightness: float,
+    config: StrandsConfig,
     rng: np.random.Generator,
 ) -> Layer:
     """Curved strands that fall from the forehead over the face, and sometimes a curtain along the cheeks."""
@@ -74,17 +85,17 @@ def hair_strands(
     length = float(np.linalg.norm(down)) + 1e-6
     across = np.array([-down[1], down[0]])
     steps = np.linspace(0, 1, 12)[:, None]
-    for _ in range(int(rng.integers(1, 6))):
-        root = top - 0.1 * down + across * rng.uniform(-0.5, 0.5)
-        reach = rng.uniform(0.15, 0.75)
-        drift = rng.normal(0, 0.12)
-        for _ in range(int(rng.integers(3, 30))):
-            start = root + rng.normal(0, 0.03, size=2) * length
-            bend = across * (drift + rng.normal(0, 0.03))
-            curve = start + down * steps * (reach + rng.normal(0, 0.05)) + bend * steps**2
-            draw.line(_scaled(curve), fill=255, width=int(rng.integers(1, 3)), joint="curve")
-    if rng.random() < 0.4:
-        _draw_curtain(draw, landmarks_px, rng)
+    for _ in range(draw_count(config.num_locks_range, rng)):
+        root = top - 0.1 * down + across * rng.uniform(*config.root_range)
+        reach = rng.uniform(*config.reach_range)
+        drift = rng.normal(0, config.drift_sigma)
+        for _ in range(draw_count(config.num_strands_range, rng)):
+            start = root + rng.normal(0, config.root_sigma, size=2) * length
+            bend = across * (drift + rng.normal(0, config.bend_sigma))
+            curve = start + down * steps * (reach + rng.normal(0, config.reach_sigma)) + bend * steps**2
+            draw.line(_scaled(curve), fill=255, width=draw_count(config.width_range_px, rng), joint="curve")
+    if rng.random() < config.curtain_fraction:
+        _draw_curtain(draw, landmarks_px, config, rng)
     alpha = _pixels(image)
     noise = gaussian_filter(rng.normal(size=(size, size)), (6.0, 0.6)) * 3.0
     shade = np.clip(0.6 + 0.5 * noise, 0.1, 2.0)[..., None] * brightness
@@ -92,15 +103,18 @@ def hair_strands(
 
 
 def _draw_curtain(
-    draw: ImageDraw.ImageDraw, landmarks_px: Float[np.ndarray, "478 2"], rng: np.random.Generator
+    draw: ImageDraw.ImageDraw,
+    landmarks_px: Float[np.ndarray, "478 2"],
+    config: StrandsConfig,
+    rng: np.random.Generator,
 ) -> None:
     """Hair along one or both cheeks."""
     for side, other in (FACE_SIDES, FACE_SIDES[::-1]):
-        if rng.random() < 0.4:
+        if rng.random() < config.bare_side_fraction:
             continue
         inward = landmarks_px[other] - landmarks_px[side]
         down = landmarks_px[CHIN] - landmarks_px[FOREHEAD_TOP]
-        edge = rng.uniform(-0.05, 0.18)
+        edge = rng.uniform(*config.curtain_range)
         inner = [
             landmarks_px[side] + inward * (edge + rng.normal(0, 0.02)) + down * height
             for height in np.linspace(-0.8, 1.2, 9)
@@ -110,7 +124,11 @@ def _draw_curtain(
 
 
 def glasses(
-    landmarks_px: Float[np.ndarray, "478 2"], size: int, brightness: float, rng: np.random.Generator
+    landmarks_px: Float[np.ndarray, "478 2"],
+    size: int,
+    brightness: float,
+    config: GlassesConfig,
+    rng: np.random.Generator,
 ) -> Layer:
     """Rims, bridge and temples, with clear, tinted or reflecting lenses."""
     rims, rim_draw = _sheet(size)
@@ -121,12 +139,13 @@ def glasses(
     distance = float(np.linalg.norm(between)) + 1e-6
     angle = np.arctan2(between[1], between[0])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    power = rng.choice([2.0, 2.8, 5.0])
-    half_width, half_height = distance * rng.uniform(0.36, 0.46), distance * rng.uniform(0.22, 0.36)
+    power = rng.choice(config.squareness_choices)
+    half_width = distance * rng.uniform(*config.half_width_range)
+    half_height = distance * rng.uniform(*config.half_height_range)
     around = np.linspace(0, 2 * np.pi, 40)
     unit = np.stack([np.cos(around), np.sin(around)], -1)
     unit = np.sign(unit) * np.abs(unit) ** (2 / power)
-    width = int(rng.integers(2, 7))
+    width = draw_count(config.rim_range_px, rng)
     for centre, eye, side in zip(centres, eyes, FACE_SIDES, strict=True):
         # A rim turned away from the camera is as narrow as its eye.
         narrow = min(1.0, float(np.linalg.norm(eye[1] - eye[0])) / (0.42 * distance))
@@ -141,10 +160,12 @@ def glasses(
         _scaled(np.array([bridge - between * 0.14, bridge + between * 0.14])), fill=255, width=width
     )
     rim, lens = _pixels(rims), _pixels(lenses)
-    tint = rng.choice([0.0, 0.05, 0.6, 0.9], p=[0.4, 0.3, 0.15, 0.15])
-    glare = np.clip(gaussian_filter(rng.normal(size=(size, size)), 12) * 20 - 0.5, 0, 1) * rng.uniform(0, 0.8)
+    tint = rng.choice(config.tints, p=config.tint_weights)
+    reflection = np.clip(gaussian_filter(rng.normal(size=(size, size)), 12) * 20 - 0.5, 0, 1)
+    glare = reflection * rng.uniform(*config.glare_range)
     lens_alpha = lens * np.clip(tint + (1 - tint) * glare, 0, 1)
-    frame = np.exp(rng.uniform(-4.5, -0.7)) * np.exp(rng.normal(0, 0.3, size=3))
+    frame = np.exp(rng.uniform(*config.frame_log_range))
+    frame = frame * np.exp(rng.normal(0, config.frame_sigma, size=3))
     alpha = np.maximum(rim, lens_alpha)
     share = (rim / np.maximum(alpha, 1e-4)).clip(0, 1)[..., None]
     lens_colour = np.array(0.03 + glare[..., None]) * brightness
@@ -155,22 +176,23 @@ def glasses(
 def hand(
     landmarks_px: Float[np.ndarray, "478 2"],
     size: int,
-    skin_linear: Float[np.ndarray, " 3"],
     brightness: float,
+    config: HandConfig,
     rng: np.random.Generator,
 ) -> Layer:
     """A skin-coloured palm with fingers, or any blob, that reaches in from below or from a side."""
+    skin_linear = np.array(_HAND_SKIN) * rng.uniform(*config.skin_brightness_range)
     image, draw = _sheet(size)
     chin = landmarks_px[CHIN]
     scale = float(np.linalg.norm(landmarks_px[FOREHEAD_TOP] - chin)) + 1e-6
-    palm = chin + rng.normal(0, 0.45, size=2) * scale * np.array([1.0, 0.5])
-    towards = np.arctan2(*(landmarks_px[NOSE_BRIDGE] - palm)[::-1]) + rng.normal(0, 0.4)
-    radius = scale * rng.uniform(0.1, 0.25)
+    palm = chin + rng.normal(0, config.place_sigma, size=2) * scale * np.array([1.0, 0.5])
+    towards = np.arctan2(*(landmarks_px[NOSE_BRIDGE] - palm)[::-1]) + rng.normal(0, config.turn_sigma_rad)
+    radius = scale * rng.uniform(*config.radius_range)
     box = [*(palm - radius), *(palm + radius)]
     draw.ellipse([value * _OVERSAMPLING for value in box], fill=255)
-    for finger in range(int(rng.integers(0, 5))):
+    for finger in range(draw_count(config.num_fingers_range, rng)):
         angle = towards + (finger - 1.5) * 0.25
-        tip = palm + np.array([np.cos(angle), np.sin(angle)]) * radius * rng.uniform(1.5, 2.6)
+        tip = palm + np.array([np.cos(angle), np.sin(angle)]) * radius * rng.uniform(*config.finger_range)
         width = max(2, int(radius * 0.38 * _OVERSAMPLING))
         draw.line(_scaled(np.array([palm, tip])), fill=255, width=width)
         x, y = _scaled(tip[None])[0]
@@ -178,31 +200,36 @@ def hand(
     alpha = _pixels(image)
     relief = gaussian_filter(alpha, 5) + gaussian_filter(rng.normal(size=(size, size)), 8) * 1.5
     shade = np.clip(0.3 + 0.9 * relief, 0.1, 1.6)[..., None] * brightness
-    colour = skin_linear * shade if rng.random() < 0.7 else rng.uniform(0.02, 0.7, size=3) * shade
+    is_skin = rng.random() < config.skin_fraction
+    colour = (skin_linear if is_skin else rng.uniform(*config.other_colour_range, size=3)) * shade
     return Layer(colour.astype(np.float32), alpha, alpha)
 
 
-def background(
-    environment_map: Float[np.ndarray, "H W 3"] | None, size: int, rng: np.random.Generator
+def backdrop(
+    environment_map: Float[np.ndarray, "H W 3"] | None,
+    size: int,
+    config: BackdropConfig,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, "h w 3"]:
     """A blurred piece of an environment map, a gradient, or one wall with noise; linear, about 0 to 1."""
-    if environment_map is not None and rng.random() < 0.6:
+    if environment_map is not None and rng.random() < config.environment_fraction:
         height, width, _ = environment_map.shape
-        extent = int(rng.integers(32, 97))
+        extent = draw_count(config.window_range_px, rng)
         row = int(rng.integers(height // 4, max(height // 4 + 1, 3 * height // 4 - extent)))
         rows = np.clip(np.arange(row, row + extent), 0, height - 1)
         columns = (int(rng.integers(width)) + np.arange(extent)) % width
         piece = np.asarray(environment_map, dtype=np.float32)[rows][:, columns]
-        piece = np.minimum(piece / max(float(np.percentile(piece, 80)), 1e-4) * rng.uniform(0.1, 0.8), 4.0)
+        bright = max(float(np.percentile(piece, 80)), 1e-4)
+        piece = np.minimum(piece / bright * rng.uniform(*config.brightness_range), 4.0)
         planes = [
             Image.fromarray(piece[..., c]).resize((size, size), Image.Resampling.BICUBIC) for c in range(3)
         ]
         return np.maximum(np.stack([np.asarray(plane) for plane in planes], -1), 0.0)
     first, second = rng.uniform(0.0, 1.0, size=(2, 3)) ** 2
     axis = np.linspace(0, 1, size)
-    ramp = np.clip(
-        0.5 + (axis[None] - 0.5) * rng.normal(0, 1) + (axis[:, None] - 0.5) * rng.normal(0, 1), 0, 1
-    )
+    slope_x, slope_y = rng.normal(0, config.slope_sigma), rng.normal(0, config.slope_sigma)
+    ramp = np.clip(0.5 + (axis[None] - 0.5) * slope_x + (axis[:, None] - 0.5) * slope_y, 0, 1)
     image = first + (second - first) * ramp[..., None]
-    noise = gaussian_filter(rng.normal(size=(size, size)), rng.uniform(1, 15)) * rng.uniform(0, 6)
+    noise = gaussian_filter(rng.normal(size=(size, size)), rng.uniform(*config.grain_range_px))
+    noise = noise * rng.uniform(*config.noise_range)
     return np.clip(image * np.exp(0.3 * noise)[..., None], 0.0, 1.5).astype(np.float32)

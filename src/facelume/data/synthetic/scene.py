@@ -5,7 +5,6 @@ Shadows and occlusion take most of the time and do not depend on the albedo, so 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, cam_from_model, transform_points
-from facelume.data.synthetic.head import place_in_crop, random_head, random_rotvec
+from facelume.data.synthetic.config import SyntheticConfig
+from facelume.data.synthetic.head import random_head, random_place, random_rotvec
 from facelume.data.synthetic.light import SceneLight, random_light
 from facelume.data.synthetic.occluders import (
     Layer,
-    background,
+    backdrop,
     glasses,
     hair_colour,
     hair_strands,
@@ -41,30 +41,14 @@ from facelume.raster import (
 from facelume.reflectance import shading_from_irradiance
 from facelume.types import FacePart
 
-
-@dataclass(frozen=True)
-class SyntheticConfig:
-    """What is drawn how often.
-
-    Attributes:
-        hair_fraction: Share of heads with hair on the scalp.
-        strand_fraction: Share with strands over the face.
-        glasses_fraction: Share with glasses.
-        hand_fraction: Share with a hand or another thing in front of the face.
-        size_jitter: Standard deviation of the log size of the face against the canonical crop.
-        shift_jitter_px: Standard deviation of the offset of the face.
-        pigment_fraction: Share of skins with pigment that the albedo basis does not span.
-        is_plain: Leave out every occluder, bleeding light and camera flaw: for measuring albedo.
-    """
-
-    hair_fraction: float = 0.75
-    strand_fraction: float = 0.2
-    glasses_fraction: float = 0.15
-    hand_fraction: float = 0.1
-    size_jitter: float = 0.03
-    shift_jitter_px: float = 2.0
-    pigment_fraction: float = 0.0
-    is_plain: bool = False
+# The edge and the surface of hair: waves over the scalp (radians per metre), and how much they move the edge
+# (share of the scalp mask) and the thickness; hair stands off at least so far that it hides the scalp.
+_NUM_HAIR_WAVES, _HAIR_WAVES_PER_M = 6, (15.0, 90.0)
+_EDGE_WAVINESS, _THICKNESS_WAVINESS, _LEAST_HAIR_M = 0.06, 0.12, 0.002
+# Streaks along hair (radians per metre) and noise of single pixels, as contrast on its shading.
+_STREAKS_PER_M, _STREAK_CONTRAST, _GRAIN_CONTRAST = 300.0, 0.35, 0.25
+# Strands, glasses and hands have no shape: they are lit like a surface that looks ahead and a little up.
+_OCCLUDER_NORMAL = (0.0, 0.3, 0.95)
 
 
 @dataclass(frozen=True)
@@ -128,20 +112,18 @@ class SyntheticScenes:
     def draw(self, rng: np.random.Generator) -> SyntheticScene:
         """Draw one scene."""
         model, config = self.model, self.config
-        identity, expression = random_head(model.num_identity, model.expression_names, rng)
-        rotvec = random_rotvec(rng)
+        identity, expression = random_head(model.num_identity, model.expression_names, config.head, rng)
+        rotvec = random_rotvec(config.pose, rng)
         landmarks = model.landmarks(identity, expression)
-        shift = rng.normal(0.0, config.shift_jitter_px, size=2)
-        size_factor = math.exp(rng.normal(0.0, config.size_jitter))
-        translation = place_in_crop(landmarks, rotvec, size_factor, (float(shift[0]), float(shift[1])))
+        translation = random_place(landmarks, rotvec, config.pose, rng)
         matrix = cam_from_model(rotvec, translation)
         landmarks_px = CROP_CAMERA.project(transform_points(matrix, landmarks)).numpy()
         vertices = model.shape(identity, expression)
         buffers = geometry_buffers(model.topology, vertices[None], matrix[None], CROP_CAMERA)
         hair = None
-        if not config.is_plain and rng.random() < config.hair_fraction:
+        if not config.is_plain and rng.random() < config.occluders.hair_fraction:
             hair = self._hair_mesh(vertices, matrix, rng)
-        light = random_light(self.environment_maps, rng)
+        light = random_light(self.environment_maps, config.light, rng)
         shading, highlight = self._shade(buffers, transform_points(matrix, vertices), hair, light, rng)
         bare = sample_map(self._bare_map, buffers.uv)[0, 0] * (buffers.part[0] == FacePart.SKIN) + (
             buffers.part[0] > FacePart.SKIN
@@ -154,7 +136,8 @@ class SyntheticScenes:
             alpha = alpha * (1 - layer.alpha) + layer.alpha
             parsing = parsing * (1 - layer.excluded)
         maps = self.environment_maps
-        behind = background(maps[int(rng.integers(len(maps)))] if maps else None, len(parsing), rng)
+        environment_map = maps[int(rng.integers(len(maps)))] if maps else None
+        behind = backdrop(environment_map, len(parsing), config.backdrop, rng)
         return SyntheticScene(
             uv=buffers.uv[0].numpy(),
             shading=shading.movedim(0, -1).numpy(),
@@ -190,7 +173,8 @@ class SyntheticScenes:
                 torch.cat([casters[0], hair[0] * in_light_axes]),
                 torch.cat([casters[1], hair[1] + len(casters[0])]),
             )
-        shaded = shade_head(buffers, casters, occlusion[0, ..., 0], light, random_material(rng))
+        material = random_material(self.config.material, rng)
+        shaded = shade_head(buffers, casters, occlusion[0, ..., 0], light, material)
         return shaded.shading, shaded.highlight
 
     def _hair_mesh(
@@ -199,12 +183,14 @@ class SyntheticScenes:
         """The scalp, lifted along its normals with an uneven edge; camera axes."""
         normals = vertex_normals(vertices[None], self.model.topology.faces)[0]
         waves = torch.zeros(len(vertices))
-        for _ in range(6):
-            direction = torch.from_numpy(rng.normal(size=3).astype(np.float32)) * float(rng.uniform(15, 90))
+        for _ in range(_NUM_HAIR_WAVES):
+            direction = torch.from_numpy(rng.normal(size=3).astype(np.float32))
+            direction = direction * float(rng.uniform(*_HAIR_WAVES_PER_M))
             waves += torch.sin(vertices @ direction + float(rng.uniform(0, 6.28)))
-        cover = self._scalp + 0.06 * waves
-        thickness = float(rng.uniform(0.003, 0.03)) * (1.0 + 0.12 * waves) * self._scalp.clamp(0.0, 1.0)
-        lifted = vertices + normals * (0.002 + thickness.clamp_min(0.0))[:, None]
+        cover = self._scalp + _EDGE_WAVINESS * waves
+        thickness_m = float(rng.uniform(*self.config.occluders.hair.thickness_range_m))
+        thickness = thickness_m * (1.0 + _THICKNESS_WAVINESS * waves) * self._scalp.clamp(0.0, 1.0)
+        lifted = vertices + normals * (_LEAST_HAIR_M + thickness.clamp_min(0.0))[:, None]
         is_hair = (cover > 0.5)[self.model.topology.faces].all(dim=-1)
         return transform_points(matrix, lifted), self.model.topology.faces[is_hair]
 
@@ -217,23 +203,22 @@ class SyntheticScenes:
         rng: np.random.Generator,
     ) -> list[Layer]:
         """What lies over the head, from back to front."""
-        config, size = self.config, CROP_CAMERA.width_px
-        if config.is_plain:
+        config, size = self.config.occluders, CROP_CAMERA.width_px
+        if self.config.is_plain:
             return []
-        colour = hair_colour(rng)
-        received = irradiance(light.total_sh(), torch.tensor([0.0, 0.3, 0.95]))
+        colour = hair_colour(config.hair, rng)
+        received = irradiance(light.total_sh(), torch.tensor(_OCCLUDER_NORMAL))
         brightness = max(float(shading_from_irradiance(received).mean()), 0.02)
         layers = []
         if hair is not None and len(hair[1]) > 0:
             cover, shade = _shade_hair(hair, light, buffers, rng)
             layers.append(Layer((colour * shade).astype(np.float32), cover, cover))
         if rng.random() < config.strand_fraction:
-            layers.append(hair_strands(landmarks_px, size, colour, brightness, rng))
+            layers.append(hair_strands(landmarks_px, size, colour, brightness, config.strands, rng))
         if rng.random() < config.glasses_fraction:
-            layers.append(glasses(landmarks_px, size, brightness, rng))
+            layers.append(glasses(landmarks_px, size, brightness, config.glasses, rng))
         if rng.random() < config.hand_fraction:
-            skin = np.array([0.45, 0.27, 0.19]) * rng.uniform(0.1, 1.2)
-            layers.append(hand(landmarks_px, size, skin, brightness, rng))
+            layers.append(hand(landmarks_px, size, brightness, config.hand, rng))
         return layers
 
 
@@ -246,12 +231,11 @@ def _shade_hair(
     seen = raster.pix_to_face[0] >= 0
     in_front = (raster.depth[0] < buffers.depth[0] + 1e-4) | ~buffers.mask[0]
     normals = vertex_normals(vertices_cam[None], faces) * torch.tensor(LIGHT_FROM_CAM)
-    streak_axis = torch.from_numpy(rng.normal(size=3).astype(np.float32)) * 300.0
+    streak_axis = torch.from_numpy(rng.normal(size=3).astype(np.float32)) * _STREAKS_PER_M
     streaks = torch.sin(vertices_cam @ streak_axis)[None, :, None]
     values = interpolate(torch.cat([normals, streaks], -1), faces, raster.pix_to_face, raster.bary_coords)[0]
     received = irradiance(light.total_sh()[None, None], values[..., :3]).clamp_min(0.02)
     grain = torch.from_numpy(rng.normal(size=tuple(seen.shape)).astype(np.float32))
-    shade = shading_from_irradiance(received) * (
-        1.0 + 0.35 * values[..., 3:] + 0.25 * grain[..., None]
-    ).clamp_min(0.1)
+    pattern = 1.0 + _STREAK_CONTRAST * values[..., 3:] + _GRAIN_CONTRAST * grain[..., None]
+    shade = shading_from_irradiance(received) * pattern.clamp_min(0.1)
     return (seen & in_front).numpy().astype(np.float32), shade.numpy()

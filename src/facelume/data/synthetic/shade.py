@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM
+from facelume.data.synthetic.config import MaterialConfig
 from facelume.data.synthetic.light import SceneLight
 from facelume.geometry import vertex_normals
 from facelume.illumination import irradiance, sh_basis
@@ -26,6 +27,20 @@ from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart, is_part
 
 # Smoothing of the glossy reflection of the ambient light: band factors of a lobe of roughness about 0.4.
 _GLOSSY_BANDS = (1.0, *(0.9,) * 3, *(0.7,) * 5)
+# Reflectance of skin at normal incidence (refractive index 1.4): d'Eon and Luebke, GPU Gems 3, chapter 14.
+_SKIN_F0 = 0.028
+# The ambient light's reflection at grazing angles, against 1 - F0 of a smooth surface: skin is rough.
+_GRAZING_AMBIENT = 0.5
+# Weight of the ambient light's reflection against the lamps'.
+_AMBIENT_GLOSS = 0.6
+# Gloss and GGX roughness of eyes and of what is wet in the mouth: smoother than any skin.
+_EYE_GLOSS, _EYE_ROUGHNESS = 2.0, 0.12
+_WET_GLOSS, _WET_ROUGHNESS = 1.5, 0.25
+# Forehead and nose on the open model's atlas: half width, height over the middle, half height; atlas sides.
+_T_ZONE_WIDTH, _T_ZONE_HEIGHT, _T_ZONE_EXTENT = 0.09, 0.12, 0.25
+# Radius of the bleeding light of each colour over red's; below the least radius light is left as it is.
+_BLEED_SHARES = (1.0, 0.5, 0.35)
+_LEAST_BLEED_PX = 0.2
 
 
 @dataclass(frozen=True)
@@ -47,22 +62,28 @@ class SkinMaterial:
     bump_map: Float[Tensor, "1 1 t t"]
 
 
-def random_material(rng: np.random.Generator, map_size: int = 128) -> SkinMaterial:
+def random_material(config: MaterialConfig, rng: np.random.Generator, map_size: int = 128) -> SkinMaterial:
     """From matte to oily; forehead and nose (the middle of the atlas) shine more."""
     axis = (np.arange(map_size) + 0.5) / map_size - 0.5
-    t_zone = np.exp(-((axis[None] / 0.09) ** 2)) * np.exp(-(((axis[:, None] + 0.12) / 0.25) ** 2))
+    t_zone = np.exp(-((axis[None] / _T_ZONE_WIDTH) ** 2)) * np.exp(
+        -(((axis[:, None] + _T_ZONE_HEIGHT) / _T_ZONE_EXTENT) ** 2)
+    )
+    # Noise of standard deviation 0.4 after the blur.
     blotches = gaussian_filter(rng.normal(size=(map_size, map_size)), map_size / 24, mode="nearest") * 8
-    gloss = np.clip(0.7 + rng.uniform(0, 1.2) * t_zone + 0.3 * blotches, 0.1, 3.0)
+    oil = config.gloss_mean + rng.uniform(*config.t_zone_range) * t_zone + config.blotch_gloss * blotches
     fine_size = 2 * map_size
     fine = gaussian_filter(rng.normal(size=(fine_size, fine_size)), 1.0, mode="nearest")
-    bump = fine * rng.uniform(0.0, 0.05)
+    bump = fine * rng.uniform(*config.bump_range)
+    strengths = (
+        0.0,
+        rng.uniform(*config.usual_strength_range),
+        rng.uniform(*config.oily_strength_range),
+    )
     return SkinMaterial(
-        specular_strength=float(
-            rng.choice([0.0, rng.uniform(0.3, 1.2), rng.uniform(1.2, 3.0)], p=[0.1, 0.55, 0.35])
-        ),
-        roughness=float(rng.uniform(0.22, 0.55)),
-        gloss_map=torch.from_numpy(gloss.astype(np.float32))[None, None],
-        bleed_px=float(rng.uniform(0.0, 2.0)),
+        specular_strength=float(rng.choice(strengths, p=config.shine.shares)),
+        roughness=float(rng.uniform(*config.roughness_range)),
+        gloss_map=torch.from_numpy(np.clip(oil, *config.gloss_range).astype(np.float32))[None, None],
+        bleed_px=float(rng.uniform(*config.bleed_range_px)),
         bump_map=torch.from_numpy(bump.astype(np.float32))[None, None],
     )
 
@@ -105,14 +126,14 @@ def _ggx(
     light: Float[Tensor, " 3"],
     roughness: Float[Tensor, " N"],
 ) -> Float[Tensor, " N"]:
-    """Cook-Torrance highlight (GGX, Schlick, Kelemen) times the cosine at the light; F0 = 0.028."""
+    """Cook-Torrance highlight (GGX, Schlick, Kelemen) times the cosine at the light."""
     half = functional.normalize(view + light, dim=-1)
     cos_light = (normals @ light).clamp_min(0.0)
     cos_half = (normals * half).sum(-1).clamp(0.0, 1.0)
     light_half = (half @ light).clamp(0.05, 1.0)
     alpha2 = roughness**4
     lobe = alpha2 / (math.pi * (cos_half.square() * (alpha2 - 1.0) + 1.0).square())
-    fresnel = 0.028 + 0.972 * (1.0 - light_half) ** 5
+    fresnel = _SKIN_F0 + (1.0 - _SKIN_F0) * (1.0 - light_half) ** 5
     return lobe * fresnel * cos_light / (4.0 * light_half.square())
 
 
@@ -146,14 +167,15 @@ def shade_head(
     is_eye = is_part(part, EYE_PARTS)
     is_wet = is_part(part, MOUTH_PARTS)
     gloss = sample_map(material.gloss_map, buffers.uv)[0, 0].flatten()[pixels] * material.specular_strength
-    gloss = torch.where(is_eye, 2.0, torch.where(is_wet, 1.5, gloss))
-    roughness = torch.where(is_eye, 0.12, torch.where(is_wet, 0.25, material.roughness))
+    gloss = torch.where(is_eye, _EYE_GLOSS, torch.where(is_wet, _WET_GLOSS, gloss))
+    on_skin = torch.where(is_wet, _WET_ROUGHNESS, material.roughness)
+    roughness = torch.where(is_eye, _EYE_ROUGHNESS, on_skin)
 
     received = irradiance(light.ambient_sh[None], normals).clamp_min(0.0) * open_share
     reflected = 2.0 * (normals * view).sum(-1, keepdim=True) * normals - view
     glossy = (sh_basis(reflected) * torch.tensor(_GLOSSY_BANDS)) @ light.ambient_sh
-    fresnel = 0.028 + 0.5 * (1.0 - (normals * view).sum(-1).clamp(0.0, 1.0)) ** 5
-    highlight = glossy.clamp_min(0.0) * open_share * (0.6 * fresnel * gloss)[:, None]
+    fresnel = _SKIN_F0 + _GRAZING_AMBIENT * (1.0 - (normals * view).sum(-1).clamp(0.0, 1.0)) ** 5
+    highlight = glossy.clamp_min(0.0) * open_share * (_AMBIENT_GLOSS * fresnel * gloss)[:, None]
     vertices, faces = casters
     for direction, flux, softness in zip(light.directions, light.radiant_flux, light.softness_m, strict=True):
         visible = directional_visibility(
@@ -174,11 +196,11 @@ def _bleed(
     irradiance_image: Float[Tensor, "3 H W"], mask: Tensor, radius_px: float
 ) -> Float[Tensor, "3 H W"]:
     """Blur the irradiance inside the mask, red most: a cheap stand-in for subsurface scattering."""
-    if radius_px < 0.2:
+    if radius_px < _LEAST_BLEED_PX:
         return irradiance_image
     weight = mask.float().numpy()
     result = irradiance_image.clone()
-    for channel, share in enumerate((1.0, 0.5, 0.35)):
+    for channel, share in enumerate(_BLEED_SHARES):
         sigma = radius_px * share
         total = np.maximum(gaussian_filter(weight, sigma), 1e-3)
         blurred = gaussian_filter(irradiance_image[channel].numpy() * weight, sigma) / total

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.data.synthetic.head import random_coefficients
+from facelume.data.synthetic.skin_config import SkinConfig
 from facelume.data.synthetic.skin_detail import BLOOD, MELANIN
 from facelume.face_model import FaceModel
 from facelume.types import FacePart
@@ -17,15 +18,16 @@ _REFLECTANCE_RANGE = (0.005, 0.9)
 
 
 def random_skin(
-    example_coeffs: Float[np.ndarray, "E A"], rng: np.random.Generator
+    example_coeffs: Float[np.ndarray, "E A"], config: SkinConfig, rng: np.random.Generator
 ) -> Float[np.ndarray, " A"]:
-    """Albedo coefficients of a new skin: three known ones mixed plus a random part."""
+    """Albedo coefficients of a new skin: a few known ones mixed plus a random part."""
     count = example_coeffs.shape[1]
     if len(example_coeffs) == 0:
-        return random_coefficients(count, rng)
-    chosen = example_coeffs[rng.integers(len(example_coeffs), size=3)]
-    mixed = rng.dirichlet([0.6, 0.6, 0.6]) @ chosen
-    return (mixed + rng.uniform(0.0, 0.35) * rng.normal(size=count)).clip(-6.0, 6.0).astype(np.float32)
+        return random_coefficients(count, config.free_sigma, config.free_limit, rng)
+    chosen = example_coeffs[rng.integers(len(example_coeffs), size=config.num_mixed)]
+    mixed = rng.dirichlet([config.mixing_concentration] * config.num_mixed) @ chosen
+    own = rng.uniform(*config.own_range) * rng.normal(size=count)
+    return (mixed + own).clip(-config.mixed_limit, config.mixed_limit).astype(np.float32)
 
 
 def skin_of_atlas(model: FaceModel, size: int) -> Float[Tensor, "{size} {size}"]:
@@ -35,15 +37,20 @@ def skin_of_atlas(model: FaceModel, size: int) -> Float[Tensor, "{size} {size}"]
 
 
 def shift_pigment(
-    albedo: Float[Tensor, "3 s s"], skin: Float[Tensor, "s s"], rng: np.random.Generator
+    albedo: Float[Tensor, "3 s s"],
+    skin: Float[Tensor, "s s"],
+    config: SkinConfig,
+    rng: np.random.Generator,
 ) -> Float[Tensor, "3 s s"]:
-    """Give the whole skin more or less melanin and blood, mostly more: skins the basis does not span.
+    """Give the whole skin more or less melanin and blood: skins the basis does not span.
 
     Args:
         albedo: Linear albedo.
         skin: See :func:`skin_of_atlas`.
+        config: How much.
         rng: Source of the amounts.
     """
-    absorbance = 0.8 * (rng.uniform(-0.25, 0.9) * MELANIN + rng.uniform(-0.25, 0.5) * BLOOD)
+    melanin, blood = rng.uniform(*config.melanin_range), rng.uniform(*config.blood_range)
+    absorbance = config.pigment_strength * (melanin * MELANIN + blood * BLOOD)
     factor = torch.from_numpy(np.exp(-absorbance).astype(np.float32)).to(albedo)[:, None, None]
     return torch.where(skin > 0.5, (albedo * factor).clamp(*_REFLECTANCE_RANGE), albedo)

@@ -15,6 +15,13 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from facelume.data.distributions import Range, draw_count
+from facelume.data.synthetic.skin_config import (
+    MakeUpConfig,
+    SkinDetailConfig,
+    SpotConfig,
+    WrinkleConfig,
+)
 from facelume.data.synthetic.skin_regions import Map, SkinRegions, skin_regions
 from facelume.face_model import FaceModel, load_open_face_model
 
@@ -32,10 +39,17 @@ HAIR_COLOURS = np.array(
         [0.270, 0.260, 0.250],
     ]
 )
-"""Black, dark brown, brown, blond, red, grey."""
+"""Black, dark brown, brown, blond, red, grey: in the order of ``HairColours``."""
 ALBEDO_RANGE = (0.005, 0.95)
 
 Colour = Float[np.ndarray, "s s 3"]
+
+# Density of freckles away from cheeks and nose, against 1 on them.
+_FRECKLES_ELSEWHERE = 0.05
+# Share of the skin's uneven blood that lips have as well; they hide the rest.
+_BLOOD_OF_LIPS = 0.4
+# Blue over red of the bluest lipstick, linear value of eye liner, lightest hair over the skin around it.
+_LARGEST_LIPSTICK_BLUE, _LINER_VALUE, _LIGHTEST_HAIR = 0.6, 0.01, 0.7
 
 
 def procedural_detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
@@ -48,25 +62,25 @@ def procedural_detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) 
     Returns:
         A new linear albedo in [0.005, 0.95]; eyes, inner mouth and all off the face front are unchanged.
     """
-    return skin_detail(_open_model())(albedo, rng)
+    return skin_detail(_open_model(), SkinDetailConfig())(albedo, rng)
 
 
 def skin_detail(
-    model: FaceModel,
+    model: FaceModel, config: SkinDetailConfig
 ) -> Callable[[Float[Tensor, "3 s s"], np.random.Generator], Float[Tensor, "3 s s"]]:
-    """A function like :func:`procedural_detail` for the atlas of ``model``."""
+    """A function like :func:`procedural_detail`, for another face model and another configuration."""
 
     def detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
         regions = skin_regions(model, albedo.shape[-1])
         before = albedo.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 0)
-        out = _with_pigment(before, regions, rng)
-        if rng.random() < 0.5:
-            out = _with_brow_hair(out, regions, rng)
-        kind = rng.random()
-        if kind < 0.35:
-            out = _with_beard(out, regions, rng)
-        elif kind < 0.7:
-            out = _with_make_up(out, regions, rng)
+        out = _with_pigment(before, regions, config, rng)
+        if rng.random() < config.brows.fraction:
+            out = _with_brow_hair(out, regions, config, rng)
+        adornment = config.adornments.pick(rng.random())
+        if adornment == "beard":
+            out = _with_beard(out, regions, config, rng)
+        elif adornment == "make_up":
+            out = _with_make_up(out, regions, config.make_up, rng)
         after = torch.from_numpy(out.clip(*ALBEDO_RANGE).transpose(2, 0, 1)).to(albedo)
         face = torch.from_numpy(regions.face).to(albedo)
         return torch.where(face > 0, albedo + face * (after - albedo), albedo)
@@ -79,29 +93,37 @@ def _open_model() -> FaceModel:
     return load_open_face_model()
 
 
-def _with_pigment(albedo: Colour, regions: SkinRegions, rng: np.random.Generator) -> Colour:
+def _with_pigment(
+    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+) -> Colour:
     """Pores, uneven tone, freckles, moles, spots and wrinkles, all as absorbance in the skin."""
-    skin, scale = regions.skin, regions.size / 256
-    melanin = rng.uniform(0.01, 0.05) * _noise(regions.size, rng.uniform(0.5, 1.0) * scale, rng)
-    melanin += rng.uniform(0.0, 0.06) * _noise(regions.size, rng.uniform(2, 5) * scale, rng)
-    melanin += rng.uniform(0.0, 0.10) * _noise(regions.size, rng.uniform(8, 20) * scale, rng)
-    blood = rng.uniform(0.0, 0.08) * _noise(regions.size, rng.uniform(3, 14) * scale, rng)
-    if rng.random() < 0.3:
-        place = skin * (0.05 + regions.cheeks + regions.nose_bridge)
-        melanin += rng.uniform(0.15, 0.6) * _spots(place, rng.integers(30, 350), (0.4, 1.1), rng)
-    melanin += rng.uniform(0.7, 2.0) * _spots(skin, rng.integers(0, 7), (0.5, 1.8), rng)
-    if rng.random() < 0.4:
-        melanin += rng.uniform(0.1, 0.4) * _spots(skin, rng.integers(1, 12), (1.5, 6.0), rng)
-        blood += rng.uniform(0.1, 0.5) * _spots(skin, rng.integers(0, 14), (0.8, 3.0), rng)
-    if rng.random() < 0.5:
-        blood += rng.uniform(0.05, 0.35) * (regions.cheeks + rng.uniform(0, 1.2) * regions.nose_bridge)
-    if rng.random() < 0.4:
-        melanin += rng.uniform(0.05, 0.35) * regions.eyelids
-    if rng.random() < 0.5:
-        melanin += _wrinkles(regions, rng)
+    skin, tone, marks = regions.skin, config.tone, config.marks
+    melanin = _uneven(regions.size, tone.pore_range, tone.pore_size_range, rng)
+    melanin += _uneven(regions.size, tone.fleck_range, tone.fleck_size_range, rng)
+    melanin += _uneven(regions.size, tone.blotch_range, tone.blotch_size_range, rng)
+    blood = _uneven(regions.size, tone.redness_range, tone.redness_size_range, rng)
+    if rng.random() < marks.freckle_fraction:
+        place = skin * (_FRECKLES_ELSEWHERE + regions.cheeks + regions.nose_bridge)
+        melanin += _spots(place, marks.freckles, rng)
+    melanin += _spots(skin, marks.moles, rng)
+    if rng.random() < marks.spot_fraction:
+        melanin += _spots(skin, marks.brown_spots, rng)
+        blood += _spots(skin, marks.red_spots, rng)
+    if rng.random() < marks.flush_fraction:
+        strength = rng.uniform(*marks.flush_range)
+        blood += strength * (regions.cheeks + rng.uniform(*marks.flush_nose_range) * regions.nose_bridge)
+    if rng.random() < marks.lid_fraction:
+        melanin += rng.uniform(*marks.lid_range) * regions.eyelids
+    if rng.random() < config.wrinkles.fraction:
+        melanin += _wrinkles(regions, config.wrinkles, rng)
     absorbance = melanin[..., None] * MELANIN + blood[..., None] * BLOOD
-    lips = regions.lips[..., None] * 0.4 * blood[..., None] * BLOOD
+    lips = regions.lips[..., None] * _BLOOD_OF_LIPS * blood[..., None] * BLOOD
     return albedo * np.exp(-skin[..., None] * absorbance - lips)
+
+
+def _uneven(size: int, strength_range: Range, grain_range: Range, rng: np.random.Generator) -> Map:
+    """Smooth noise of a strength and a grain (texels of a 256 atlas) out of the ranges."""
+    return rng.uniform(*strength_range) * _noise(size, rng.uniform(*grain_range) * (size / 256), rng)
 
 
 def _noise(size: int, sigma: float, rng: np.random.Generator) -> Map:
@@ -116,14 +138,15 @@ def _noise(size: int, sigma: float, rng: np.random.Generator) -> Map:
     )
 
 
-def _spots(place: Map, count: int | np.int64, radius: tuple[float, float], rng: np.random.Generator) -> Map:
-    """Soft blots of height up to 1 at random places; radii in texels of a 256 atlas."""
+def _spots(place: Map, config: SpotConfig, rng: np.random.Generator) -> Map:
+    """Soft blots at random places, more where ``place`` is large."""
     size = len(place)
+    strength, count = rng.uniform(*config.strength_range), draw_count(config.num_range, rng)
     out = np.zeros((size, size))
     cumulative = np.cumsum(place.ravel())
-    for index in np.searchsorted(cumulative, rng.random(int(count)) * cumulative[-1]):
+    for index in np.searchsorted(cumulative, rng.random(count) * cumulative[-1]):
         row, column = divmod(min(int(index), size * size - 1), size)
-        sigma = rng.uniform(*radius) * size / 256
+        sigma = rng.uniform(*config.radius_range) * size / 256
         reach = int(np.ceil(3 * sigma))
         top, left = max(row - reach, 0), max(column - reach, 0)
         rows, columns = np.mgrid[top : min(row + reach + 1, size), left : min(column + reach + 1, size)]
@@ -131,95 +154,115 @@ def _spots(place: Map, count: int | np.int64, radius: tuple[float, float], rng: 
         distance = ((rows - row) * stretch) ** 2 + ((columns - column) / stretch) ** 2
         window = out[rows[0, 0] : rows[-1, 0] + 1, columns[0, 0] : columns[0, -1] + 1]
         np.maximum(window, rng.uniform(0.4, 1.0) * np.exp(-((distance / (2 * sigma**2)) ** 1.5)), out=window)
-    return out
+    return strength * out
 
 
-def _wrinkles(regions: SkinRegions, rng: np.random.Generator) -> Map:
+def _wrinkles(regions: SkinRegions, config: WrinkleConfig, rng: np.random.Generator) -> Map:
     """Dark lines along forehead, nose-to-mouth folds, under the eyes and beside them."""
     size, scale = regions.size, regions.size / 256
     paths: list[np.ndarray] = []
-    for share in rng.uniform(0.05, 0.75, rng.integers(0, 5)):
+    for share in rng.uniform(*config.forehead_range, draw_count(config.num_forehead_range, rng)):
         path = regions.forehead_low + share * (regions.forehead_high - regions.forehead_low)
         start, stop = sorted(rng.choice(len(path) + 1, 2, replace=False))
         if stop - start > 2:
             paths.append(path[start:stop])
     sided: list[np.ndarray] = []
-    if rng.random() < 0.6:
+    if rng.random() < config.nasolabial_fraction:
         sided.append(regions.curves["nasolabial"])
-    drops = rng.uniform(-1, 5, rng.integers(0, 3)) * scale
+    drops = rng.uniform(*config.under_eye_range, draw_count(config.num_under_eye_range, rng)) * scale
     sided.extend(regions.curves["under_eye"] + np.array([0, drop]) for drop in drops)
-    for _ in range(rng.integers(0, 4)):
-        ray = (regions.crow_end - regions.crow_start) * rng.uniform(0.35, 0.7)
-        drop = np.array([0, rng.uniform(-9, 9) * scale])
+    for _ in range(draw_count(config.num_crow_range, rng)):
+        ray = (regions.crow_end - regions.crow_start) * rng.uniform(*config.crow_length_range)
+        drop = np.array([0, rng.uniform(*config.crow_drop_range) * scale])
         sided.append(np.stack([regions.crow_start + 0.2 * ray, regions.crow_start + ray + drop]))
     for path in sided:
         paths += [path, np.stack([size - path[:, 0], path[:, 1]], -1)]
     lines = _Strokes(size)
     for path in paths:
         wobble = rng.normal(0, 0.5 * scale, path.shape)
-        lines.draw(path + wobble, rng.uniform(0.04, 0.25), rng.uniform(0.5, 1.4) * scale)
-    return gaussian_filter(lines.coverage(), rng.uniform(0.5, 1.2) * scale)
+        strength, width = rng.uniform(*config.strength_range), rng.uniform(*config.width_range) * scale
+        lines.draw(path + wobble, strength, width)
+    return gaussian_filter(lines.coverage(), rng.uniform(*config.blur_range) * scale)
 
 
-def _with_brow_hair(albedo: Colour, regions: SkinRegions, rng: np.random.Generator) -> Colour:
+def _with_brow_hair(
+    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+) -> Colour:
     """Single hairs on the brows, in a hair colour not lighter than the skin."""
-    size, scale = regions.size, regions.size / 256
+    size, scale, brows = regions.size, regions.size / 256, config.brows
     strokes = _Strokes(size)
     cumulative = np.cumsum((regions.brows**1.5).ravel())
-    rise, length = rng.uniform(0.2, 1.0), rng.uniform(3.0, 7.0) * scale
-    for index in np.searchsorted(cumulative, rng.random(rng.integers(60, 320)) * cumulative[-1]):
+    rise, length = rng.uniform(*brows.rise_range), rng.uniform(*brows.length_range) * scale
+    count = draw_count(brows.num_range, rng)
+    for index in np.searchsorted(cumulative, rng.random(count) * cumulative[-1]):
         row, column = divmod(min(int(index), size * size - 1), size)
         outwards = -1.0 if column < size / 2 else 1.0
         angle = np.arctan2(-rise, outwards) + rng.normal(0, 0.25)
         step = length * rng.uniform(0.5, 1.0) * np.array([np.cos(angle), np.sin(angle)])
         start = np.array([column, row]) + rng.normal(0, 0.7 * scale, 2)
-        strokes.draw(np.stack([start - 0.5 * step, start + 0.5 * step]), rng.uniform(0.3, 0.9), 0.6 * scale)
-    return _with_hair(albedo, strokes.coverage() * (1 - regions.eyelids), _hair_colour(albedo, regions, rng))
+        path = np.stack([start - 0.5 * step, start + 0.5 * step])
+        strokes.draw(path, rng.uniform(*brows.coverage_range), 0.6 * scale)
+    colour = _hair_colour(albedo, regions, config, rng)
+    return _with_hair(albedo, strokes.coverage() * (1 - regions.eyelids), colour)
 
 
-def _with_beard(albedo: Colour, regions: SkinRegions, rng: np.random.Generator) -> Colour:
+def _with_beard(
+    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+) -> Colour:
     """Stubble or a short beard in one or more zones."""
-    size, scale = regions.size, regions.size / 256
-    names = [n for n in regions.beards if rng.random() < 0.7] or ["jaw", "chin", "moustache"]
-    zone = np.max([regions.beards[n] * rng.uniform(0.6, 1.0) for n in names], axis=0)
-    colour = _hair_colour(albedo, regions, rng)
+    size, scale, beard = regions.size, regions.size / 256, config.beard
+    names = [n for n in regions.beards if rng.random() < beard.zone_fraction] or ["jaw", "chin", "moustache"]
+    zone = np.max([regions.beards[n] * rng.uniform(*beard.zone_range) for n in names], axis=0)
+    colour = _hair_colour(albedo, regions, config, rng)
     edge = (zone * (1 + 0.3 * _noise(size, 6 * scale, rng))).clip(0, 1)
-    shadow = rng.uniform(0.05, 0.45) * edge
-    dots = (rng.random((size, size)) < rng.uniform(0.05, 0.5) * edge) * rng.uniform(0.2, 1.0, (size, size))
-    dots = gaussian_filter(dots, rng.uniform(0.35, 0.6) * scale) * rng.uniform(0.5, 1.3)
+    shadow = rng.uniform(*beard.shadow_range) * edge
+    is_hair = rng.random((size, size)) < rng.uniform(*beard.stubble_range) * edge
+    dots = is_hair * rng.uniform(*beard.hair_range, (size, size))
+    dots = gaussian_filter(dots, rng.uniform(*beard.blur_range) * scale)
+    dots = dots * rng.uniform(*beard.stubble_gain_range)
     out = _with_hair(albedo, shadow + (1 - shadow) * dots.clip(0, 1), colour)
-    if rng.random() < 0.3:
+    if rng.random() < beard.full_fraction:
         strand = gaussian_filter(rng.normal(size=(size, size)), (2.0 * scale, 0.5 * scale))
-        thick = (edge * rng.uniform(0.5, 1.0) * (0.85 + 0.2 * strand / strand.std())).clip(0, 1)
+        streaks = 0.85 + 0.2 * strand / strand.std()
+        thick = (edge * rng.uniform(*beard.full_range) * streaks).clip(0, 1)
         out = _with_hair(out, thick, colour)
     return out
 
 
-def _with_make_up(albedo: Colour, regions: SkinRegions, rng: np.random.Generator) -> Colour:
+def _with_make_up(
+    albedo: Colour, regions: SkinRegions, config: MakeUpConfig, rng: np.random.Generator
+) -> Colour:
     """Lipstick, eye shadow, liner and blush, each by chance; foundation evens the skin."""
     out = albedo
-    if rng.random() < 0.4:
+    if rng.random() < config.foundation_fraction:
         evened = np.stack([gaussian_filter(out[..., c], regions.size / 85) for c in range(3)], -1)
-        out = out + rng.uniform(0.2, 0.7) * regions.skin[..., None] * (evened - out)
-    if rng.random() < 0.7:
-        red, paleness = rng.uniform(0.12, 0.55), rng.uniform(0.06, 0.5)
-        stick = red * np.array([1.0, paleness, min(0.6, paleness * rng.uniform(0.8, 1.6))])
-        out = _with_hair(out, rng.uniform(0.2, 0.8) * regions.lips, stick)
-    if rng.random() < 0.5:
-        shade = rng.uniform(0.02, 0.35) * rng.uniform(0.4, 1.0, 3)
-        out = _with_hair(out, rng.uniform(0.15, 0.7) * regions.eyelids, shade)
-    if rng.random() < 0.5:
-        out = _with_hair(out, rng.uniform(0.3, 0.9) * regions.lid_edge, np.full(3, 0.01))
-    if rng.random() < 0.5:
-        amount = rng.uniform(0.05, 0.4) * regions.cheeks * regions.skin
+        out = out + rng.uniform(*config.foundation_range) * regions.skin[..., None] * (evened - out)
+    if rng.random() < config.lipstick_fraction:
+        red = rng.uniform(*config.lipstick_red_range)
+        paleness = rng.uniform(*config.lipstick_paleness_range)
+        blue = min(_LARGEST_LIPSTICK_BLUE, paleness * rng.uniform(*config.lipstick_blue_range))
+        stick = red * np.array([1.0, paleness, blue])
+        out = _with_hair(out, rng.uniform(*config.lipstick_coverage_range) * regions.lips, stick)
+    if rng.random() < config.shadow_fraction:
+        shade = rng.uniform(*config.shadow_brightness_range) * rng.uniform(*config.shadow_colour_range, 3)
+        out = _with_hair(out, rng.uniform(*config.shadow_coverage_range) * regions.eyelids, shade)
+    if rng.random() < config.liner_fraction:
+        out = _with_hair(
+            out, rng.uniform(*config.liner_coverage_range) * regions.lid_edge, np.full(3, _LINER_VALUE)
+        )
+    if rng.random() < config.blush_fraction:
+        amount = rng.uniform(*config.blush_range) * regions.cheeks * regions.skin
         out = out * np.exp(-amount[..., None] * BLOOD)
     return out
 
 
-def _hair_colour(albedo: Colour, regions: SkinRegions, rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
+def _hair_colour(
+    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+) -> Float[np.ndarray, " 3"]:
+    """One of the hair colours, never lighter than the skin."""
     skin = np.median(albedo[regions.skin > 0.5], axis=0)
-    colour = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=[0.3, 0.25, 0.2, 0.1, 0.05, 0.1])]
-    return np.minimum(colour * np.exp(rng.normal(0, 0.2)), 0.7 * skin)
+    colour = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=config.hair_colours.shares)]
+    return np.minimum(colour * np.exp(rng.normal(0, config.hair_sigma)), _LIGHTEST_HAIR * skin)
 
 
 def _with_hair(albedo: Colour, density: Map, colour: Float[np.ndarray, " 3"]) -> Colour:

@@ -19,7 +19,7 @@ from facelume.data.augment import (
     random_placement,
 )
 from facelume.data.crops import CropCache
-from facelume.data.synthetic.faces import read_shard
+from facelume.data.synthetic import read_shard
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.fitting import landmark_basis

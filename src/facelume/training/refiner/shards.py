@@ -13,9 +13,13 @@ import numpy as np
 
 from facelume.data.fingerprint import Fingerprint, file_digest, photos_digest
 from facelume.data.photos import PhotoRecord, load_photo_records
-from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
-from facelume.data.synthetic.scene import SyntheticConfig
-from facelume.data.synthetic.skin_detail import procedural_detail
+from facelume.data.synthetic import (
+    SkinConfig,
+    SyntheticConfig,
+    SyntheticFaces,
+    load_environment_maps,
+    stack,
+)
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.training.prior.export import load_prior
@@ -157,6 +161,6 @@ class _LazyFaces:
             maps = (
                 [] if path is None else list(load_environment_maps(path, held_out=self._is_held_out).values())
             )
-            config = SyntheticConfig(pigment_fraction=0.5)
-            self._faces = SyntheticFaces(self._model, maps, config, procedural_detail)
+            config = SyntheticConfig(skin=SkinConfig(pigment_fraction=0.5))
+            self._faces = SyntheticFaces(self._model, maps, config)
         return self._faces

@@ -1,0 +1,265 @@
+"""Configuration of synthetic faces: who is drawn, under which light, and through which camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from facelume.data.distributions import CountRange, Distributions, Mixture, Range
+from facelume.data.synthetic.cover_config import BackdropConfig, OccluderConfig
+from facelume.data.synthetic.skin_config import SkinConfig
+
+
+@dataclass(frozen=True)
+class ExpressionGroup(Distributions):
+    """ARKit units that move together.
+
+    Attributes:
+        units: Their names; a unit that the face model lacks is passed over.
+        fraction: Share of moved faces that show the group.
+        largest: Largest weight of its units, (0, 1].
+    """
+
+    units: tuple[str, ...]
+    fraction: float
+    largest: float
+
+
+FREQUENT_GROUPS = (
+    ExpressionGroup(("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"), 0.4, 1.0),
+    ExpressionGroup(("jawOpen",), 0.18, 0.7),
+    ExpressionGroup(("eyeBlinkLeft", "eyeBlinkRight"), 0.18, 1.0),
+    ExpressionGroup(("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), 0.18, 0.9),
+    ExpressionGroup(("browDownLeft", "browDownRight"), 0.18, 0.9),
+    ExpressionGroup(("eyeSquintLeft", "eyeSquintRight"), 0.18, 0.8),
+    ExpressionGroup(
+        ("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight"), 0.18, 0.7
+    ),
+    ExpressionGroup(("mouthPucker",), 0.18, 0.8),
+    ExpressionGroup(("mouthFrownLeft", "mouthFrownRight"), 0.18, 0.8),
+)
+"""Smile, open jaw, blink, raised and lowered brows, squint, bared teeth, pucker, frown."""
+
+
+@dataclass(frozen=True)
+class HeadConfig(Distributions):
+    """Identity and expression.
+
+    Attributes:
+        identity_sigma: Spread of the identity coefficients, standard deviations of the face model.
+        identity_limit: Largest size of one of them, standard deviations.
+        neutral_fraction: Share of faces without any expression, eyes straight ahead.
+        groups: Units that often move together.
+        group_beta: Shape of a group's weight between 0 and its largest.
+        unevenness_range: Factor on the weight of each unit of a group: faces are not quite even.
+        num_single_range: Number of further units, each moved on its own.
+        single_beta: Shape of such a unit's weight between 0 and 1.
+        gaze_sigma: Spread of the look to the side and up, weight of the units of the eyes.
+    """
+
+    identity_sigma: float = 0.9
+    identity_limit: float = 2.5
+    neutral_fraction: float = 0.15
+    groups: tuple[ExpressionGroup, ...] = FREQUENT_GROUPS
+    group_beta: tuple[float, float] = (1.2, 1.6)
+    unevenness_range: Range = (0.8, 1.0)
+    num_single_range: CountRange = (0, 5)
+    single_beta: tuple[float, float] = (1.0, 3.0)
+    gaze_sigma: float = 0.35
+
+
+@dataclass(frozen=True)
+class PoseConfig(Distributions):
+    """Turn of the head away from the camera, and its place in the crop.
+
+    Attributes:
+        frontal_fraction: Share of heads that look about ahead; the others look anywhere up to the limit.
+        frontal_yaw_sigma_rad: Spread of the yaw of those that look about ahead.
+        yaw_limit_rad: Largest yaw of the others (1.05 is 60 degrees).
+        pitch_sigma_rad: Spread of the pitch.
+        pitch_limit_rad: Largest pitch.
+        upright_fraction: Share of heads that are held upright.
+        upright_roll_sigma_rad: Spread of their roll.
+        tilted_roll_sigma_rad: Spread of the roll of the others.
+        roll_limit_rad: Largest roll.
+        size_sigma: Spread of the logarithm of the face's size against the crop's 150 px.
+        shift_sigma_px: Spread of the offset of the face from the centre of the crop, along each axis.
+    """
+
+    frontal_fraction: float = 0.6
+    frontal_yaw_sigma_rad: float = 0.28
+    yaw_limit_rad: float = 1.05
+    pitch_sigma_rad: float = 0.17
+    pitch_limit_rad: float = 0.5
+    upright_fraction: float = 0.8
+    upright_roll_sigma_rad: float = 0.1
+    tilted_roll_sigma_rad: float = 0.3
+    roll_limit_rad: float = 0.6
+    size_sigma: float = 0.03
+    shift_sigma_px: float = 2.0
+
+
+@dataclass(frozen=True)
+class StudioConfig(Distributions):
+    """One to a few lamps over a smooth fill: sun, flash, window, rim light.
+
+    Attributes:
+        num_lamps_weights: Probability of one lamp, two, three ...
+        azimuth_sigma_rad: Spread of a lamp's azimuth about straight ahead.
+        elevation_mean_rad: Mean height of the lamps.
+        elevation_sigma_rad: Spread of their height.
+        rim_fraction: Share of the second and further lamps that stand behind the head.
+        rim_azimuth_range_rad: Azimuth of those, to either side.
+        second_strength_range: Strength of the second and further lamps; the first has 1.
+        lamp_tint_sigma: Spread of the logarithm of a lamp's red over green; blue goes the other way.
+        softness_choices_m: Radius of a lamp's penumbra on the face.
+        fill_log_mean: Mean of the logarithm of the fill's radiance (1 gives as much irradiance as a lamp of
+            strength 1 gives a surface that faces it).
+        fill_log_sigma: Spread of it.
+        fill_tint_sigma: Spread of the logarithm of the fill's red over green.
+        fill_slope_mean: Mean of the fill's SH coefficients of band 1 (up, to the viewer, to +X) over band 0.
+        fill_slope_sigma: Spread of them.
+        fill_slope_tint_sigma: Spread of the logarithm of their red over green.
+    """
+
+    num_lamps_weights: tuple[float, ...] = (0.55, 0.3, 0.15)
+    azimuth_sigma_rad: float = 0.9
+    elevation_mean_rad: float = 0.55
+    elevation_sigma_rad: float = 0.4
+    rim_fraction: float = 0.5
+    rim_azimuth_range_rad: Range = (1.4, 2.6)
+    second_strength_range: Range = (0.15, 1.2)
+    lamp_tint_sigma: float = 0.2
+    softness_choices_m: tuple[float, ...] = (0.0008, 0.002, 0.005, 0.009)
+    fill_log_mean: float = -0.9
+    fill_log_sigma: float = 0.8
+    fill_tint_sigma: float = 0.2
+    fill_slope_mean: tuple[float, float, float] = (0.2, 0.0, 0.1)
+    fill_slope_sigma: float = 0.25
+    fill_slope_tint_sigma: float = 0.1
+
+
+@dataclass(frozen=True)
+class LightConfig(Distributions):
+    """What shines on a head.
+
+    Attributes:
+        environment_fraction: Share of heads in an environment map, where maps are given; the others stand in
+            the studio.
+        tilt_sigma_rad: Spread of the tilt of an environment map, about each of two axes; suns stay up.
+        sun_softness_choices_m: Radius of the penumbra of a patch that outshines the rest of its map.
+        studio: The lamps.
+    """
+
+    environment_fraction: float = 0.67
+    tilt_sigma_rad: float = 0.17
+    sun_softness_choices_m: tuple[float, ...] = (0.0006, 0.0015, 0.004)
+    studio: StudioConfig = field(default_factory=StudioConfig)
+
+
+@dataclass(frozen=True)
+class ShineKinds(Mixture):
+    """How much skin shines.
+
+    Attributes:
+        matte: Share of skins without a highlight.
+        usual: Share of skins with a usual one.
+        oily: Share of skins with a strong one.
+    """
+
+    matte: float = 0.1
+    usual: float = 0.55
+    oily: float = 0.35
+
+
+@dataclass(frozen=True)
+class MaterialConfig(Distributions):
+    """How skin shines and lets light bleed.
+
+    Attributes:
+        shine: Shares of matte, usual and oily skins.
+        usual_strength_range: Factor on the physical highlight of usual skin.
+        oily_strength_range: The same of oily skin.
+        roughness_range: GGX roughness, (0, 1].
+        gloss_mean: Oiliness away from forehead and nose.
+        t_zone_range: Oiliness that forehead and nose have beyond that.
+        blotch_gloss: Unevenness of the oiliness: factor on smooth noise of standard deviation 0.4.
+        gloss_range: Least and largest oiliness of a texel.
+        bump_range: Strength of pores and fine wrinkles: factor on noise of standard deviation 0.28, whose
+            steps from pixel to pixel bend the unit normals.
+        bleed_range_px: Radius of the red light that bleeds under the skin, crop pixels.
+    """
+
+    shine: ShineKinds = field(default_factory=ShineKinds)
+    usual_strength_range: Range = (0.3, 1.2)
+    oily_strength_range: Range = (1.2, 3.0)
+    roughness_range: Range = (0.22, 0.55)
+    gloss_mean: float = 0.7
+    t_zone_range: Range = (0.0, 1.2)
+    blotch_gloss: float = 0.3
+    gloss_range: Range = (0.1, 3.0)
+    bump_range: Range = (0.0, 0.05)
+    bleed_range_px: Range = (0.0, 2.0)
+
+
+@dataclass(frozen=True)
+class CameraConfig(Distributions):
+    """Exposure, white balance and flaws of the camera.
+
+    Attributes:
+        balance_range: Share of the light's cast that is balanced away (exponent on it), 1 = all.
+        balance_sigma: Spread of the logarithm of the gain of each colour beyond that.
+        brightness_median: Median of the face's mean linear value in the picture.
+        brightness_sigma: Spread of the logarithm of it.
+        brightness_range: Least and largest mean linear value of a face.
+        poor_fraction: Share of poor pictures: more blur, and less than the crop's resolution.
+        blur_range_px: Radius of the lens blur (sigma of a Gaussian), crop pixels.
+        poor_blur_range_px: What a poor picture adds to it.
+        poor_detail_range: Resolution of a poor picture as a share of the crop's, (0, 1].
+        shot_noise_range: Standard deviation of the noise at linear value 1.
+        read_noise_range: Standard deviation of the noise at linear value 0.
+        gamma_sigma: Spread of the logarithm of the exponent on the sRGB-encoded value.
+        jpeg_quality_range: Quality of the JPEG, 1 to 95.
+    """
+
+    balance_range: Range = (0.55, 1.0)
+    balance_sigma: float = 0.05
+    brightness_median: float = 0.2
+    brightness_sigma: float = 0.45
+    brightness_range: Range = (0.05, 0.5)
+    poor_fraction: float = 0.3
+    blur_range_px: Range = (0.35, 0.6)
+    poor_blur_range_px: Range = (0.0, 1.0)
+    poor_detail_range: Range = (0.4, 1.0)
+    shot_noise_range: Range = (0.0, 0.03)
+    read_noise_range: Range = (0.0, 0.008)
+    gamma_sigma: float = 0.06
+    jpeg_quality_range: CountRange = (35, 95)
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """What synthetic faces look like: everything that is drawn, and how often.
+
+    A run file sets any of it; what it leaves out keeps the default.
+
+    Attributes:
+        head: Identity and expression.
+        pose: Turn of the head and place in the crop.
+        light: What shines on it.
+        material: How the skin shines.
+        skin: Its colour: people of the albedo basis, pigment and detail beyond it.
+        occluders: Hair, strands, glasses and hands.
+        backdrop: What is behind the head.
+        camera: What takes the picture.
+        is_plain: Leave out every occluder and all flaws of the camera but its exposure: for measuring albedo.
+    """
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    light: LightConfig = field(default_factory=LightConfig)
+    material: MaterialConfig = field(default_factory=MaterialConfig)
+    skin: SkinConfig = field(default_factory=SkinConfig)
+    occluders: OccluderConfig = field(default_factory=OccluderConfig)
+    backdrop: BackdropConfig = field(default_factory=BackdropConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    is_plain: bool = False

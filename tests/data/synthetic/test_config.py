@@ -1,0 +1,368 @@
+"""Every number of the configuration of synthetic faces has its effect, and JSON sets and quotes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from facelume.camera import CROP_CAMERA, cam_from_model, transform_points
+from facelume.data.distributions import Mixture
+from facelume.data.synthetic import SkinConfig, SyntheticConfig, SyntheticFaces
+from facelume.data.synthetic.camera import exposure_gain, random_flaws
+from facelume.data.synthetic.config import (
+    CameraConfig,
+    ExpressionGroup,
+    HeadConfig,
+    LightConfig,
+    MaterialConfig,
+    PoseConfig,
+    ShineKinds,
+    StudioConfig,
+)
+from facelume.data.synthetic.cover_config import BackdropConfig, GlassesConfig, HairConfig, OccluderConfig
+from facelume.data.synthetic.faces import SyntheticFace
+from facelume.data.synthetic.head import (
+    place_in_crop,
+    random_expression,
+    random_head,
+    random_place,
+    random_rotvec,
+)
+from facelume.data.synthetic.light import random_light, random_studio_light
+from facelume.data.synthetic.occluders import backdrop, glasses, hair_colour, hair_strands, hand
+from facelume.data.synthetic.scene import SyntheticScene
+from facelume.data.synthetic.shade import random_material
+from facelume.data.synthetic.skin import random_skin, shift_pigment
+from facelume.data.synthetic.skin_config import (
+    Adornments,
+    HairColours,
+    SkinDetailConfig,
+    SpotConfig,
+    WrinkleConfig,
+)
+from facelume.data.synthetic.skin_detail import HAIR_COLOURS, skin_detail
+from facelume.errors import UsageError
+from facelume.face_model import load_open_face_model
+from facelume.reflectance import srgb_from_linear
+from facelume.training.config import read_run_file, run_document
+
+COVERS = ("hair_fraction", "strand_fraction", "glasses_fraction", "hand_fraction", "hair.thickness_range_m")
+BARE = OccluderConfig(hair_fraction=0.0, strand_fraction=0.0, glasses_fraction=0.0, hand_fraction=0.0)
+SIZE = 64
+GREY = torch.full((3, SIZE, SIZE), 0.3)
+SKY = np.random.default_rng(0).uniform(0.0, 2.0, (64, 128, 3)).astype(np.float32)
+SUN = np.full((64, 128, 3), 1e-3, np.float32)
+SUN[20, 40] = 5e4
+
+
+@cache
+def drawer() -> SyntheticFaces:
+    """Draws faces; what depends on the model alone is computed once for all tests."""
+    return SyntheticFaces(load_open_face_model(), [SKY], SyntheticConfig())
+
+
+def draw_scene(config: SyntheticConfig, seed: int) -> SyntheticScene:
+    scenes = copy(drawer().scenes)
+    scenes.config = config
+    return scenes.draw(np.random.default_rng(seed))
+
+
+def photograph(config: SyntheticConfig, scene: SyntheticScene, seed: int) -> SyntheticFace:
+    faces = copy(drawer())
+    faces.config = config
+    return faces.photograph(scene, np.random.default_rng(seed))
+
+
+@cache
+def neutral_landmarks() -> torch.Tensor:
+    model = load_open_face_model()
+    return model.landmarks(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
+
+
+@cache
+def small_landmarks_px() -> np.ndarray:
+    """The neutral face ahead in a crop of ``SIZE`` pixels."""
+    translation = place_in_crop(neutral_landmarks(), torch.zeros(3))
+    points = transform_points(cam_from_model(torch.zeros(3), translation), neutral_landmarks())
+    return CROP_CAMERA.project(points).double().numpy() * SIZE / CROP_CAMERA.width_px
+
+
+def places(config: Any) -> Iterator[tuple[str, ...]]:
+    """The path of every value below a configuration; a mixture counts as one value."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value) and not isinstance(value, Mixture):
+            yield from ((field.name, *below) for below in places(value))
+        else:
+            yield (field.name,)
+
+
+def value_at(config: Any, place: tuple[str, ...]) -> Any:
+    return value_at(getattr(config, place[0]), place[1:]) if place else config
+
+
+def with_value(config: Any, place: tuple[str, ...], value: Any) -> Any:
+    if not place:
+        return value
+    return replace(config, **{place[0]: with_value(getattr(config, place[0]), place[1:], value)})
+
+
+OTHER_TUPLES = {
+    "weights": lambda value: (0.0,) * (len(value) - 1) + (1.0,),
+    "groups": lambda _: (),
+    "beta": lambda value: (value[1] * 2, value[0]),
+    "choices": lambda value: tuple(0.3 * entry + 0.1 for entry in value),
+    "tints": lambda value: tuple(0.3 * entry + 0.1 for entry in value),
+    "mean": lambda value: tuple(0.3 * entry + 0.1 for entry in value),
+}
+
+
+def other(name: str, value: Any) -> Any:
+    """Another value that the field can hold."""
+    words = name.split("_")
+    if isinstance(value, Mixture):
+        return type(value)(1.0, *(0.0 for _ in value.shares[1:]))
+    if isinstance(value, tuple) and "range" in words:
+        return (value[1], value[1] + 1) if isinstance(value[0], int) else (0.5 * (value[0] + value[1]),) * 2
+    if isinstance(value, tuple):
+        return next(change(value) for word, change in OTHER_TUPLES.items() if word in words)
+    if isinstance(value, bool):
+        return not value
+    if "fraction" in words:
+        return 0.0 if value == 1.0 else 1.0
+    return value / 20 if "limit" in words else 2 * value + type(value)(1)
+
+
+def as_array(*values: Any) -> np.ndarray:
+    return np.concatenate([np.asarray(value, dtype=np.float64).ravel() for value in values])
+
+
+def draw_head(config: HeadConfig, seed: int) -> np.ndarray:
+    names = load_open_face_model().expression_names
+    return as_array(*random_head(80, names, config, np.random.default_rng(seed)))
+
+
+def draw_pose(config: PoseConfig, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rotvec = random_rotvec(config, rng)
+    return as_array(rotvec, random_place(neutral_landmarks(), rotvec, config, rng))
+
+
+def draw_light(config: LightConfig, seed: int) -> np.ndarray:
+    light = random_light([SUN], config, np.random.default_rng(seed))
+    return as_array(light.directions, light.radiant_flux, light.softness_m, light.ambient_sh)
+
+
+def draw_material(config: MaterialConfig, seed: int) -> np.ndarray:
+    skin = random_material(config, np.random.default_rng(seed), 16)
+    return as_array(skin.specular_strength, skin.roughness, skin.gloss_map, skin.bleed_px, skin.bump_map)
+
+
+def draw_skin(config: SkinConfig, seed: int) -> np.ndarray:
+    rng, model = np.random.default_rng(seed), load_open_face_model()
+    people = model.albedo.example_coeffs.numpy()
+    mixed = random_skin(people, config, rng)
+    free = random_skin(people[:0], config, rng)
+    shifted = shift_pigment(GREY, torch.ones(SIZE, SIZE), config, rng)
+    return as_array(mixed, free, shifted, skin_detail(model, config.detail)(GREY, rng))
+
+
+def draw_occluders(config: OccluderConfig, seed: int) -> np.ndarray:
+    rng, points = np.random.default_rng(seed), small_landmarks_px()
+    colour = hair_colour(config.hair, rng)
+    layers = [
+        hair_strands(points, SIZE, colour, 0.8, config.strands, rng),
+        glasses(points, SIZE, 0.8, config.glasses, rng),
+        hand(points, SIZE, 0.8, config.hand, rng),
+    ]
+    return as_array(colour, *(value for layer in layers for value in (layer.colour_linear, layer.alpha)))
+
+
+def draw_backdrop(config: BackdropConfig, seed: int) -> np.ndarray:
+    return backdrop(SKY, 32, config, np.random.default_rng(seed))
+
+
+def draw_camera(config: CameraConfig, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    picture, face = np.full((4, 4, 3), 0.2), np.ones((4, 4), bool)
+    gain = exposure_gain(picture, face, np.array([1.5, 1.0, 0.6]), config, rng)
+    return as_array(
+        gain, *(getattr(random_flaws(config, rng), f.name) for f in fields(random_flaws(config, rng)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "draw", "elsewhere"),
+    [
+        (HeadConfig(), draw_head, ()),
+        (PoseConfig(), draw_pose, ()),
+        (LightConfig(), draw_light, ()),
+        (MaterialConfig(), draw_material, ()),
+        # What is decided where a scene is drawn or photographed, or shows on large maps, is tested below.
+        (SkinConfig(), draw_skin, ("pigment_fraction", "has_detail", "wrinkles.width_range")),
+        (OccluderConfig(), draw_occluders, COVERS),
+        (BackdropConfig(), draw_backdrop, ()),
+        (CameraConfig(), draw_camera, ()),
+    ],
+)
+def test_every_value_changes_what_is_drawn(
+    start: Any, draw: Callable[[Any, int], np.ndarray], elsewhere: tuple[str, ...]
+) -> None:
+    seeds = range(30)
+    expected = cache(lambda seed: draw(start, seed))
+    idle = []
+    for place in places(start):
+        if ".".join(place[-2:]) in elsewhere:
+            continue
+        changed = with_value(start, place, other(place[-1], value_at(start, place)))
+        assert changed != start
+        if all(np.array_equal(draw(changed, seed), expected(seed)) for seed in seeds):
+            idle.append(".".join(place))
+    assert idle == []
+
+
+def covered(config: OccluderConfig, seed: int) -> float:
+    return float(draw_scene(SyntheticConfig(occluders=config), seed).overlay_alpha.mean())
+
+
+@pytest.mark.parametrize("name", ["hair_fraction", "strand_fraction", "glasses_fraction", "hand_fraction"])
+def test_a_cover_of_share_one_is_always_there_and_of_share_zero_never(name: str) -> None:
+    always = replace(BARE, **{name: 1.0})
+    assert all(covered(BARE, seed) == 0.0 for seed in range(3))
+    # A hand may miss the picture.
+    shares = [covered(always, seed) for seed in range(4)]
+    assert sum(share > 0.001 for share in shares) >= (2 if name == "hand_fraction" else 4)
+
+
+def test_thick_hair_covers_more() -> None:
+    thin, thick = (
+        replace(BARE, hair_fraction=1.0, hair=HairConfig(thickness_range_m=(value, value)))
+        for value in (0.001, 0.04)
+    )
+    assert covered(thick, 0) > 1.2 * covered(thin, 0) > 0.0
+
+
+def test_skins_have_pigment_and_detail_as_the_configuration_says() -> None:
+    scene = draw_scene(SyntheticConfig(is_plain=True), 1)
+
+    def albedo(skin: SkinConfig) -> np.ndarray:
+        face = photograph(SyntheticConfig(skin=skin, is_plain=True), scene, 2)
+        # The same coefficients are drawn first.
+        coeffs = torch.from_numpy(face.albedo)
+        spanned = srgb_from_linear(load_open_face_model().albedo_map(coeffs, 256)).movedim(0, -1)
+        return face.albedo_srgb / 255.0 - spanned.numpy()
+
+    smooth = albedo(SkinConfig(has_detail=False))
+    assert np.abs(smooth).max() < 0.005
+    pigmented = albedo(SkinConfig(has_detail=False, pigment_fraction=1.0, melanin_range=(0.9, 0.9)))
+    assert pigmented.mean() < -0.05
+    assert np.abs(albedo(SkinConfig())).max() > 0.05
+
+
+def test_wrinkles_are_as_wide_as_asked() -> None:
+    model = load_open_face_model()
+    grey, shares = torch.full((3, 256, 256), 0.3), []
+    for width in (0.5, 4.0):
+        wrinkles = WrinkleConfig(fraction=1.0, num_crow_range=(3, 3), width_range=(width, width))
+        detail = replace(SkinDetailConfig(), adornments=Adornments(0.0, 0.0, 1.0), wrinkles=wrinkles)
+        smooth = replace(detail, wrinkles=replace(wrinkles, strength_range=(0.0, 0.0)))
+        lined, plain = (
+            skin_detail(model, config)(grey, np.random.default_rng(0)) for config in (detail, smooth)
+        )
+        shares.append(float(((lined - plain).abs() > 0.002).float().mean()))
+    assert shares[1] > 1.5 * shares[0] > 0.0
+
+
+def test_shares_of_one_draw_one_thing_only() -> None:
+    rng = np.random.default_rng(0)
+    names = load_open_face_model().expression_names
+    open_jaw = HeadConfig(
+        neutral_fraction=0.0,
+        groups=(ExpressionGroup(("jawOpen", "unknownUnit"), fraction=1.0, largest=0.5),),
+        num_single_range=(0, 0),
+        gaze_sigma=0.0,
+    )
+    expressions = np.stack([random_expression(names, open_jaw, rng) for _ in range(20)])
+    assert expressions[:, names.index("jawOpen")].min() > 0.0
+    assert expressions[:, names.index("jawOpen")].max() <= 0.5
+    assert np.count_nonzero(expressions) == 20
+    still = [random_expression(names, HeadConfig(neutral_fraction=1.0), rng) for _ in range(20)]
+    assert not np.any(still)
+    matte = MaterialConfig(shine=ShineKinds(matte=1.0, usual=0.0, oily=0.0))
+    assert {random_material(matte, rng, 16).specular_strength for _ in range(10)} == {0.0}
+    lamps = StudioConfig(num_lamps_weights=(0.0, 0.0, 0.0, 1.0))
+    assert {len(random_studio_light(lamps, rng).directions) for _ in range(10)} == {4}
+    ahead = PoseConfig(
+        frontal_fraction=1.0, frontal_yaw_sigma_rad=0.0, pitch_limit_rad=0.0, roll_limit_rad=0.0
+    )
+    assert float(random_rotvec(ahead, rng).abs().max()) < 1e-6
+    sharp = [random_flaws(CameraConfig(poor_fraction=0.0), rng) for _ in range(20)]
+    assert {flaws.detail for flaws in sharp} == {1.0}
+    grey = hair_colour(HairConfig(grey_fraction=1.0, grey_range=(0.4, 0.4)), rng)
+    np.testing.assert_allclose(grey, [0.4, 0.392, 0.38])
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: GlassesConfig(tint_weights=(0.5, 0.5)),
+        lambda: StudioConfig(num_lamps_weights=(0.5, 0.3)),
+        lambda: SyntheticConfig(pose=PoseConfig(frontal_fraction=60.0)),
+        lambda: Adornments(beard=0.5),
+        lambda: SkinConfig(pigment_fraction=-0.5),
+    ],
+)
+def test_weights_that_do_not_sum_and_shares_beyond_one_are_refused(build: Callable[[], object]) -> None:
+    with pytest.raises(
+        UsageError, match=r"tint_weights|num_lamps_weights|frontal_fraction|Adornments|pigment"
+    ):
+        build()
+
+
+def test_json_sets_any_value_and_quotes_all(tmp_path: Path) -> None:
+    changed = SyntheticConfig()
+    for place in places(changed):
+        value = value_at(changed, place)
+        if not isinstance(value, Mixture) and "weights" not in place[-1].split("_"):
+            changed = with_value(changed, place, other(place[-1], value))
+    for config in (SyntheticConfig(), changed):
+        path = tmp_path / "faces.json"
+        path.write_text(json.dumps(run_document(config)))
+        assert read_run_file(path, SyntheticConfig) == config
+    path.write_text('{"skin": {"detail": {"adornments": {"beard": 0.0, "make_up": 0.7}}}, "is_plain": true}')
+    config = read_run_file(path, SyntheticConfig)
+    assert config.skin.detail.adornments == Adornments(0.0, 0.7, 0.3)
+    assert config == replace(
+        SyntheticConfig(),
+        skin=SkinConfig(detail=SkinDetailConfig(adornments=Adornments(0.0, 0.7, 0.3))),
+        is_plain=True,
+    )
+
+
+def test_colours_of_hair_are_as_many_as_their_shares() -> None:
+    assert len(HAIR_COLOURS) == len(HairColours().shares)
+
+
+def parts(config: Any, path: str = "") -> Iterator[str]:
+    """Dotted names of the configurations inside a configuration."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value) and not isinstance(value, SpotConfig):
+            yield f"{path}{field.name}"
+            yield from parts(value, f"{path}{field.name}.")
+
+
+def test_the_documentation_names_every_part() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "synthetic_faces.md").read_text(encoding="utf-8")
+    found = list(parts(SyntheticConfig()))
+    assert len(found) > 15
+    assert [part for part in found if f"`{part}`" not in page] == []
