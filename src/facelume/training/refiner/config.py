@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from facelume.data.synthetic import SkinConfig, SyntheticConfig
 from facelume.errors import UsageError
 from facelume.networks.refiner import RefinerConfig
 from facelume.training.config import LoopConfig
@@ -24,6 +25,8 @@ class RefinerDataConfig:
         environment_maps: ``.npz`` of lat-long HDR maps for the synthetic faces, or None for studio lamps.
         num_synthetic: Synthetic faces to draw for training.
         num_synthetic_validation: Synthetic faces to draw for validation, under held-out maps.
+        synthetic: What synthetic faces look like; by default half of the skins have pigment beyond the
+            albedo basis. A run file that sets another part has to set ``skin.pigment_fraction`` as well.
         synthetic_share: Share of synthetic faces in a batch; as they come where None.
         is_augmented: Mirror faces, change their exposure (``space`` ``atlas`` only, and not in steps that
             render the crop).
@@ -38,6 +41,9 @@ class RefinerDataConfig:
     environment_maps: Path | None = None
     num_synthetic: int = 2400
     num_synthetic_validation: int = 80
+    synthetic: SyntheticConfig = field(
+        default_factory=lambda: SyntheticConfig(skin=SkinConfig(pigment_fraction=0.5))
+    )
     synthetic_share: float | None = None
     is_augmented: bool = False
     prior_weights: str | None = "prior"

@@ -13,15 +13,10 @@ import numpy as np
 
 from facelume.data.fingerprint import Fingerprint, file_digest, photos_digest
 from facelume.data.photos import PhotoRecord, load_photo_records
-from facelume.data.synthetic import (
-    SkinConfig,
-    SyntheticConfig,
-    SyntheticFaces,
-    load_environment_maps,
-    stack,
-)
+from facelume.data.synthetic import SyntheticFaces, load_environment_maps, stack
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
+from facelume.training.config import run_document
 from facelume.training.prior.export import load_prior
 from facelume.training.refiner.batches import PreparedFaces
 from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
@@ -119,6 +114,7 @@ class _ShardSource:
         known = self.common | {
             "environment_maps": file_digest(lights) if lights is not None and total > 0 else None,
             "held_out_maps": is_held_out,
+            "synthetic": run_document(data.synthetic),
         }
         for number in range(math.ceil(total / self.shard_faces)):
             count = min(self.shard_faces, total - number * self.shard_faces)
@@ -161,6 +157,5 @@ class _LazyFaces:
             maps = (
                 [] if path is None else list(load_environment_maps(path, held_out=self._is_held_out).values())
             )
-            config = SyntheticConfig(skin=SkinConfig(pigment_fraction=0.5))
-            self._faces = SyntheticFaces(self._model, maps, config)
+            self._faces = SyntheticFaces(self._model, maps, self._data.synthetic)
         return self._faces
