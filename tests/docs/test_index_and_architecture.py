@@ -1,11 +1,11 @@
-"""Pages of the documentation can be found, and name what there is."""
+"""Every page can be found from the index, and the page of the architecture shows every room and layer."""
 
 import ast
 from pathlib import Path
 
 import facelume
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
