@@ -6,18 +6,20 @@ from dataclasses import asdict
 import pytest
 from torch import nn
 
+from facelume.networks.builders import LOCATOR_BUILDERS, PRIOR_BUILDERS, REFINER_BUILDERS
 from facelume.networks.locator import build_locator
 from facelume.networks.prior import build_prior
 from facelume.networks.refiner import build_refiner
-from facelume.weights import build_and_load, find_record
+from facelume.weights import architecture_of, build_and_load, find_record
 
 BUILDERS = {"locator": build_locator, "prior": build_prior, "refiner": build_refiner}
+BY_ARCHITECTURE = {"locator": LOCATOR_BUILDERS, "prior": PRIOR_BUILDERS, "refiner": REFINER_BUILDERS}
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_the_record_of_the_packaged_weights_builds_its_network(kind: str) -> None:
-    network, record = build_and_load(kind, BUILDERS[kind])
-    assert f"{type(network).__module__}.{type(network).__qualname__}" == record.architecture
+    network, record = build_and_load(kind, BY_ARCHITECTURE[kind])
+    assert architecture_of(type(network)) == record.architecture
     built_from = asdict(network.config)
     assert {name: built_from[name] for name in record.config} == {
         name: tuple(value) if isinstance(value, list) else value for name, value in record.config.items()

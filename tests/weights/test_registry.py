@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from facelume.errors import AssetError, UsageError
-from facelume.networks.refiner import build_refiner
+from facelume.networks.builders import REFINER_BUILDERS
 from facelume.weights import (
     FOLDER_VARIABLE,
     WeightRecord,
+    architecture_of,
     build_and_load,
     find_record,
     list_records,
@@ -43,7 +44,7 @@ def test_round_trip_is_half_precision_and_strict(tmp_path: Path) -> None:
     net = _Net(4)
     net.norm.running_var.fill_(1e6)  # would overflow float16: vectors stay in single precision
     saved = save_weights(net.state_dict(), _record(), folder=tmp_path)
-    loaded, record = build_and_load("tiny", lambda config: _Net(**config), folder=tmp_path)
+    loaded, record = build_and_load("tiny", {_Net: lambda config: _Net(**config)}, folder=tmp_path)
     assert record == saved
     assert len(record.sha256) == 64
     assert not loaded.training
@@ -51,9 +52,9 @@ def test_round_trip_is_half_precision_and_strict(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.norm.running_var, net.norm.running_var, rtol=0, atol=0)
     torch.testing.assert_close(loaded.conv.weight, net.conv.weight.half().float(), rtol=0, atol=0)
     with pytest.raises(AssetError, match="do not fit"):
-        build_and_load("tiny-1", lambda _: _Net(5), folder=tmp_path)
+        build_and_load("tiny-1", {_Net: lambda _: _Net(5)}, folder=tmp_path)
     with pytest.raises(AssetError, match=r"belong to a .*_Net, but a torch\..*Conv2d is needed"):
-        build_and_load("tiny-1", lambda _: nn.Conv2d(3, 4, 3), folder=tmp_path)
+        build_and_load("tiny-1", {nn.Conv2d: lambda _: nn.Conv2d(3, 4, 3)}, folder=tmp_path)
 
 
 def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
@@ -77,7 +78,13 @@ def test_model_mismatch_raises(tmp_path: Path) -> None:
     )
 
     def load(sha: str, atlas: str) -> None:
-        build_and_load("tiny", lambda c: _Net(**c), face_model_sha256=sha, atlas_id=atlas, folder=tmp_path)
+        build_and_load(
+            "tiny",
+            {_Net: lambda c: _Net(**c)},
+            face_model_sha256=sha,
+            atlas_id=atlas,
+            folder=tmp_path,
+        )
 
     load("a" * 64, "atlas-1")
     with pytest.raises(AssetError, match="another face model"):
@@ -118,9 +125,21 @@ def test_unknown_registry_keys_and_nan_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused_by_their_architecture() -> None:
     with pytest.raises(
-        AssetError, match=r"facelume\.networks\.prior\.PriorNetwork, but a facelume\.networks\.ref"
-    ):
-        build_and_load("prior", lambda _: build_refiner({}))
+        AssetError, match=r"PriorNetwork, but a facelume\.networks\.refiner\.Refiner"
+    ) as error:
+        build_and_load("prior", REFINER_BUILDERS)
+    assert "\n" not in str(error.value)
+
+
+def test_the_builder_is_the_one_of_the_record_s_architecture(tmp_path: Path) -> None:
+    class _Wide(_Net):
+        pass
+
+    builders = {_Net: lambda config: _Net(**config), _Wide: lambda config: _Wide(2 * config["width"])}
+    for network, saved in ((_Net, _Net(4)), (_Wide, _Wide(8))):
+        record = _record(id=network.__name__, architecture=architecture_of(network))
+        save_weights(saved.state_dict(), record, folder=tmp_path)
+        assert type(build_and_load(network.__name__, builders, folder=tmp_path)[0]) is network
 
 
 @pytest.mark.parametrize("record_and_path", list_records(), ids=lambda pair: pair[0].id)

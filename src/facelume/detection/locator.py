@@ -13,7 +13,8 @@ from PIL import Image
 from facelume.detection.protocol import largest_first
 from facelume.detection.suppression import merge_weights, suppress_overlaps
 from facelume.errors import UsageError
-from facelume.networks.locator import STRIDE_PX, LocatorNetwork, build_locator
+from facelume.networks.builders import LOCATOR_BUILDERS
+from facelume.networks.locator import STRIDE_PX, LocatorNetwork
 from facelume.types import FaceDetection
 from facelume.weights import build_and_load
 
@@ -92,7 +93,7 @@ class NetworkLocator:
         Raises:
             AssetError: The weights are missing, damaged or do not fit.
         """
-        network, _ = build_and_load(weights, build_locator, folder=folder)
+        network, _ = build_and_load(weights, LOCATOR_BUILDERS, folder=folder)
         return cls(network.to(device), exhaustive=exhaustive, last_resort=last_resort)
 
     def locate(self, photo_srgb: UInt8[np.ndarray, "H W 3"]) -> list[FaceDetection]:

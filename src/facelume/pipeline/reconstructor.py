@@ -23,8 +23,7 @@ from facelume.fitting import landmark_basis
 from facelume.fitting.appearance import Appearance
 from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
-from facelume.networks.prior import build_prior
-from facelume.networks.refiner import build_refiner
+from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS
 from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
 from facelume.pipeline.face_result import LIGHT_MAP_SIZE, FaceMaps, PhotoView
 from facelume.pipeline.posed_face import PosedFace
@@ -78,11 +77,15 @@ class Reconstructor:
         model = load_face_model(face_model)
         self._records: dict[str, WeightRecord] = {}
         prior, self._records["prior"] = build_and_load(
-            "prior", build_prior, face_model_sha256=model.asset_sha256, atlas_id=model.atlas_id, folder=folder
+            "prior",
+            PRIOR_BUILDERS,
+            face_model_sha256=model.asset_sha256,
+            atlas_id=model.atlas_id,
+            folder=folder,
         )
         refiner, self._records["refiner"] = build_and_load(
             "refiner",
-            build_refiner,
+            REFINER_BUILDERS,
             face_model_sha256=model.asset_sha256,
             atlas_id=model.atlas_id,
             folder=folder,

@@ -12,7 +12,7 @@ from torch import nn
 from facelume.data.provenance import DataSource, describe_sources, licence_of
 from facelume.face_model import FaceModel
 from facelume.training.config import run_document
-from facelume.weights import WeightRecord, save_weights
+from facelume.weights import WeightRecord, architecture_of, save_weights
 
 WEIGHTS_FOLDER = "weights"
 """Folder of weights that a training leaves in its output folder."""
@@ -58,12 +58,11 @@ def register(
         folder: Folder of weights to write to, made if missing.
     """
     licence, terms = licence_of(release.sources)
-    kind = type(network)
     model = release.model
     record = WeightRecord(
         id=release.weights_id,
         kind=release.kind,
-        architecture=f"{kind.__module__}.{kind.__qualname__}",
+        architecture=architecture_of(type(network)),
         config=run_document(config),
         input=release.input,
         training_data=describe_sources(release.sources),

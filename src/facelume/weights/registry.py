@@ -172,17 +172,17 @@ def require_same_model(
 
 def build_and_load(
     id_or_kind: str,
-    build: Callable[[Mapping[str, Any]], _Network],
+    builders: Mapping[type[_Network], Callable[[Mapping[str, Any]], _Network]],
     *,
     face_model_sha256: str | None = None,
     atlas_id: str | None = None,
     folder: Path | None = None,
 ) -> tuple[_Network, WeightRecord]:
-    """Builds a network from its record's configuration and fills it, strictly.
+    """Builds the network that a record names from the record's configuration and fills it, strictly.
 
     Args:
         id_or_kind: As in :func:`find_record`.
-        build: Makes the network from ``record.config``.
+        builders: Networks that can do what is wanted, each with what makes it from ``record.config``.
         face_model_sha256: Hash of the face model in use; compared when the record names one.
         atlas_id: Name of the atlas in use; compared when the record names one.
         folder: As in :func:`list_records`.
@@ -191,14 +191,14 @@ def build_and_load(
         The network in evaluation mode, without gradients, on the CPU, and its record.
 
     Raises:
-        AssetError: The file is missing or damaged, the record names another architecture than ``build``
-            makes, the model differs, or a tensor does not fit.
+        AssetError: The file is missing or damaged, the record's architecture is none of ``builders``, the
+            model differs, or a tensor does not fit.
     """
     record, state = load_weights(id_or_kind, folder)
     require_same_model(record, face_model_sha256=face_model_sha256, atlas_id=atlas_id)
+    build = _builder_of(record, builders)
     try:
         network = build(record.config)
-        _require_architecture(record, network)
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -208,13 +208,21 @@ def build_and_load(
     return network.eval().requires_grad_(False), record
 
 
-def _require_architecture(record: WeightRecord, network: nn.Module) -> None:
-    built = f"{type(network).__module__}.{type(network).__qualname__}"
-    if built != record.architecture:
+def architecture_of(network: type[nn.Module]) -> str:
+    """How a record names the class of its network: ``facelume.networks.prior.PriorNetwork``."""
+    return f"{network.__module__}.{network.__qualname__}"
+
+
+def _builder_of(
+    record: WeightRecord, builders: Mapping[type[_Network], Callable[[Mapping[str, Any]], _Network]]
+) -> Callable[[Mapping[str, Any]], _Network]:
+    known = {architecture_of(network): build for network, build in builders.items()}
+    if record.architecture not in known:
         raise AssetError(
-            f"weights {record.id!r} belong to a {record.architecture}, but a {built} is needed here; "
-            f"name weights of that architecture"
+            f"weights {record.id!r} belong to a {record.architecture}, but a {' or '.join(known)} is needed "
+            "here; name weights of that architecture"
         )
+    return known[record.architecture]
 
 
 def save_weights(

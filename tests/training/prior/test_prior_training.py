@@ -12,7 +12,8 @@ from facelume.data.split import is_validation
 from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, generate
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
-from facelume.networks.prior import PriorConfig, PriorNetwork
+from facelume.networks.builders import PRIOR_BUILDERS
+from facelume.networks.prior import PriorConfig
 from facelume.training.config import LoopConfig
 from facelume.training.log import METRICS_NAME
 from facelume.training.loop import StepReport
@@ -62,7 +63,7 @@ def test_landmark_stage_trains_validates_and_exports(face_photos: Path, tmp_path
     assert record.terms == "research"
     assert record.training_data.startswith("photos and parsing masks of CelebAMask-HQ")
     assert "UTKFace" not in record.training_data
-    loaded, _ = build_and_load("prior", lambda _: PriorNetwork(NETWORK), folder=config.output / "weights")
+    loaded, _ = build_and_load("prior", PRIOR_BUILDERS, folder=config.output / "weights")
     crop = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
         found, wanted = loaded(crop).landmarks_px, trained.network(crop).landmarks_px

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from facelume.face_model import load_open_face_model
+from facelume.networks.builders import REFINER_BUILDERS
 from facelume.networks.refiner import Refiner, RefinerConfig
 from facelume.training.config import LoopConfig, run_document
 from facelume.training.loop import Trained
@@ -39,7 +40,7 @@ def test_exported_weights_load_into_the_same_network(config):
     refiner, _ = export(config)
     loaded, record = build_and_load(
         "refiner",
-        lambda values: Refiner(RefinerConfig(**values)),
+        REFINER_BUILDERS,
         face_model_sha256=model.asset_sha256,
         atlas_id=model.atlas_id,
         folder=config.output / "weights",

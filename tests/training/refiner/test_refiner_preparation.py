@@ -12,7 +12,8 @@ from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.fitting.appearance import Appearance
 from facelume.io.photo import read_photo
-from facelume.networks.prior import PriorConfig, PriorNetwork, build_prior
+from facelume.networks.builders import PRIOR_BUILDERS
+from facelume.networks.prior import PriorConfig, PriorNetwork
 from facelume.pipeline import Reconstruction, Reconstructor, reconstructor
 from facelume.pipeline.alignment import read_prior
 from facelume.pipeline.posed_face import PosedFace
@@ -45,7 +46,7 @@ def model() -> FaceModel:
 
 @pytest.fixture(scope="module")
 def prior() -> PriorNetwork:
-    return build_and_load("prior", build_prior)[0]
+    return build_and_load("prior", PRIOR_BUILDERS)[0]
 
 
 @pytest.fixture(scope="module")

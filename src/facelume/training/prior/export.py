@@ -7,7 +7,8 @@ from typing import cast
 
 from facelume.data.provenance import MODEL_FITS, OPEN_MODEL_FACES, DataSource, photo_sources, weights_source
 from facelume.face_model import FaceModel
-from facelume.networks.prior import PriorNetwork, build_prior
+from facelume.networks.builders import PRIOR_BUILDERS
+from facelume.networks.prior import PriorNetwork
 from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.loop import Trained
 from facelume.training.prior.config import PriorTrainingConfig
@@ -66,7 +67,7 @@ def load_prior(
     """
     return build_and_load(
         weights,
-        build_prior,
+        PRIOR_BUILDERS,
         face_model_sha256=model.asset_sha256,
         atlas_id=model.atlas_id,
         folder=folder,
