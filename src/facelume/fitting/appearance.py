@@ -54,10 +54,6 @@ class LinearAlbedo:
         change = coeffs @ self.rows.flatten(1)
         return (self.mean + change.unflatten(-1, self.mean.shape)).clamp(0.01, 1.0)
 
-    def to(self, device: torch.device | str) -> LinearAlbedo:
-        """Return the same basis with every tensor on ``device``."""
-        return LinearAlbedo(self.mean.to(device), self.rows.to(device), self.mask.to(device))
-
 
 def linear_albedo(
     model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, size: int = 64

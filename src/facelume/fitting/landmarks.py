@@ -66,10 +66,6 @@ class LandmarkBasis:
         coefficients = torch.cat([identity, expression], -1)
         return self.mean + (coefficients @ rows).unflatten(-1, self.mean.shape)
 
-    def to(self, device: torch.device | str) -> LandmarkBasis:
-        """Return the same rows with every tensor on ``device``."""
-        return LandmarkBasis(self.mean.to(device), self.identity.to(device), self.expression.to(device))
-
 
 def landmark_basis(model: LinearLandmarkModel) -> LandmarkBasis:
     """Read the linear landmark rows off a face model by evaluating it at unit coefficients."""

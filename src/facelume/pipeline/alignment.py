@@ -167,7 +167,7 @@ def settle_fit(
 ) -> tuple[CropTransform, FitResult]:
     """Fits shape and pose and moves the crop around the fitted mesh, until the two agree.
 
-    The box of the mesh is canonical, not that of the landmarks; this settles within hundredths of a pixel.
+    Canonical is the box of the mesh, not of the landmarks; this settles within hundredths of a pixel.
 
     Args:
         landmarks_photo_px: Landmarks in photo pixels.

@@ -33,6 +33,7 @@ from facelume.pipeline.timing import StageTimer
 from facelume.refinement.inputs import FaceInPhoto, input_basis, prepare_input, unwrap_face
 from facelume.refinement.refine import RefinerInput
 from facelume.refinement.stage import RefinedFace, refine_face
+from facelume.types import on_device
 from facelume.uv import resize_map
 from facelume.weights import WeightRecord, build_and_load, find_record
 
@@ -96,7 +97,7 @@ class Reconstructor:
             locator = NetworkLocator.load(folder=folder, last_resort=FAINTEST_FACE, device=self.device)
         self._locator = locator
         self._limits = AlignmentLimits()
-        self._landmarks = landmark_basis(model).to(self.device)
+        self._landmarks = on_device(landmark_basis(model), self.device)
         self._basis = input_basis(model, uv_size).to(self.device)
 
     @property

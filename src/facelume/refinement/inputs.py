@@ -14,6 +14,7 @@ from facelume.face_model import FaceModel
 from facelume.fitting.appearance import Appearance, LinearAlbedo, fit_appearance, linear_albedo
 from facelume.raster import GeometryBuffers
 from facelume.refinement.refine import RefinerInput
+from facelume.types import on_device
 from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, resize_map, texel_map, unwrap
 
 INPUT_MAP_SIZE = 256
@@ -36,7 +37,7 @@ class InputBasis:
 
     def to(self, device: torch.device | str) -> InputBasis:
         """Return the same basis with every tensor on ``device``."""
-        return InputBasis(self.model.to(device), self.albedo.to(device), self.texels.to(device))
+        return InputBasis(self.model.to(device), on_device(self.albedo, device), self.texels.to(device))
 
 
 def input_basis(model: FaceModel, size: int = INPUT_MAP_SIZE) -> InputBasis:

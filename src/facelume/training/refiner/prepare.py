@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.camera import CropTransform, sample_crop
+from facelume.camera import CROP_SIZE_PX, CropTransform, sample_crop
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
 from facelume.fitting.appearance import Appearance
@@ -97,7 +97,7 @@ def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFaces:
         channels = np.repeat(face.parsing[..., None], 3, axis=-1)
         parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
     else:
-        parsing = torch.ones(1, 224, 224) if prior is None else prior.parsing()
+        parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
     start = face.start
     if start is None and prior is not None:
         start = Appearance(prior.albedo, prior.sh_radiance)
