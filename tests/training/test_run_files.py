@@ -93,12 +93,12 @@ def test_a_file_that_is_no_run_file_is_one_clear_error(content, tmp_path):
         (
             RefinerTrainingConfig,
             {
-                "data": {"prepared": "x", "is_augmented": True},
+                "data": {"prepared": "x", "augment": {}},
                 "output": "y",
                 "loop": {"num_steps": 1},
                 "losses": {"cross_perceptual": 0},
             },
-            "is_augmented works with space",
+            "augment works with space",
         ),
         (
             PriorTrainingConfig,

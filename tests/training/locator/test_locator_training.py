@@ -18,14 +18,9 @@ from facelume.networks.locator import LocatorConfig, LocatorOutput
 from facelume.training.config import LoopConfig
 from facelume.training.locator.backgrounds import faceless_windows, load_environment_pictures, sample_edge
 from facelume.training.locator.batches import read_pictures
-from facelume.training.locator.config import LocatorDataConfig, LocatorTrainingConfig
+from facelume.training.locator.config import LocatorDataConfig, LocatorLossWeights, LocatorTrainingConfig
 from facelume.training.locator.export import export_weights, sources_of
-from facelume.training.locator.losses import (
-    LocatorLossWeights,
-    encode_faces,
-    locator_losses,
-    stack_targets,
-)
+from facelume.training.locator.losses import encode_faces, locator_losses, stack_targets
 from facelume.training.locator.scenes import SceneComposer, SceneFace, load_scene_photo
 from facelume.training.locator.train import train
 from facelume.training.locator.validation import calibrate

@@ -5,10 +5,10 @@ import torch
 
 from facelume.fitting import LandmarkBasis, project_landmarks
 from facelume.networks.prior import PriorOutput
+from facelume.training.prior.config import PriorLossWeights
 from facelume.training.prior.losses import (
     AlbedoProbe,
     CoefficientTargets,
-    PriorLossWeights,
     coefficient_losses,
     landmark_losses,
 )

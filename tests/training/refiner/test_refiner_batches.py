@@ -5,6 +5,7 @@ import torch
 from facelume.errors import UsageError
 from facelume.illumination import irradiance_image
 from facelume.training.refiner.batches import FaceDraw, PreparedFaces, to_batch
+from facelume.training.refiner.config import FaceAugmentConfig
 
 
 def random_faces(count: int, size: int = 32, *, has_truth: bool = True, seed: int = 0) -> PreparedFaces:
@@ -58,7 +59,7 @@ def test_a_damaged_shard_is_refused(tmp_path):
 def test_mirrored_maps_shade_like_the_mirrored_face():
     faces = random_faces(8)
     plain = to_batch([(faces, row) for row in range(8)])
-    augmented = to_batch([(faces, row) for row in range(8)], np.random.default_rng(0))
+    augmented = to_batch([(faces, row) for row in range(8)], FaceAugmentConfig(), np.random.default_rng(0))
     shading = irradiance_image(plain.maps.coarse_light, plain.maps.normals_light)
     new_shading = irradiance_image(augmented.maps.coarse_light, augmented.maps.normals_light)
     num_mirrored = 0
@@ -75,7 +76,7 @@ def test_mirrored_maps_shade_like_the_mirrored_face():
 def test_gain_keeps_texture_over_light():
     faces = random_faces(4)
     plain = to_batch([(faces, row) for row in range(4)])
-    augmented = to_batch([(faces, row) for row in range(4)], np.random.default_rng(3))
+    augmented = to_batch([(faces, row) for row in range(4)], FaceAugmentConfig(), np.random.default_rng(3))
     before = plain.maps.texture.mean(dim=(-1, -2)) / plain.maps.coarse_light[:, 0]
     after = augmented.maps.texture.mean(dim=(-1, -2)) / augmented.maps.coarse_light[:, 0]
     torch.testing.assert_close(after, before, rtol=0.02, atol=0)

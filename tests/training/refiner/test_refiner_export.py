@@ -8,9 +8,8 @@ from facelume.networks.builders import REFINER_BUILDERS
 from facelume.networks.refiner import Refiner, RefinerConfig
 from facelume.training.config import LoopConfig, run_document
 from facelume.training.loop import Trained
-from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
+from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.export import export_weights
-from facelume.training.refiner.losses import LossWeights
 from facelume.weights import build_and_load
 
 NETWORK = RefinerConfig(width=4, map_size=32, head="residual", with_context=True, with_gate=True)

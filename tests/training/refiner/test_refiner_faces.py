@@ -13,8 +13,7 @@ from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.networks.refiner import RefinerConfig
 from facelume.training.config import LoopConfig, read_run_file, run_document
-from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
-from facelume.training.refiner.losses import LossWeights
+from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.shards import prepare_all
 
 CONFIGS = Path(facelume.training.__file__).parent / "configs"

@@ -23,8 +23,8 @@ from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading,
 from facelume.reflectance import srgb_from_linear
 from facelume.training.config import LoopConfig
 from facelume.training.refiner.batches import to_batch
-from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
-from facelume.training.refiner.losses import LossWeights, render_in_atlas, render_in_crop
+from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
+from facelume.training.refiner.losses import render_in_atlas, render_in_crop
 from facelume.training.refiner.prepare import (
     LabelledFace,
     PreparationTools,

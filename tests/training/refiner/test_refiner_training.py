@@ -16,8 +16,7 @@ from facelume.training.config import LoopConfig
 from facelume.training.log import METRICS_NAME
 from facelume.training.loop import StepReport, Trained, run_training
 from facelume.training.refiner.batches import PreparedFaces
-from facelume.training.refiner.config import RefinerDataConfig, RefinerTrainingConfig
-from facelume.training.refiner.losses import LossWeights
+from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.train import RefinerObjective, train
 
 OURS = LossWeights(

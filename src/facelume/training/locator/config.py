@@ -9,7 +9,6 @@ from facelume.data.photos import PHOTO_SETS
 from facelume.errors import UsageError
 from facelume.networks.locator import STRIDE_PX, LocatorConfig
 from facelume.training.config import LoopConfig
-from facelume.training.locator.losses import LocatorLossWeights
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,23 @@ class LocatorDataConfig:
     background_folders: tuple[Path, ...] = ()
     validation_background_folders: tuple[Path, ...] = ()
     side_px: int = 160
+
+
+@dataclass(frozen=True)
+class LocatorLossWeights:
+    """Weight of each term.
+
+    Attributes:
+        centre: Penalty-reduced focal loss on the centres (CenterNet, eq. 1).
+        box: Smooth L1 on the box, in units of the true face size.
+        points: Smooth L1 on the five points, likewise.
+        smooth_until: Error, in face sizes, below which the smooth L1 is quadratic.
+    """
+
+    centre: float = 1.0
+    box: float = 5.0
+    points: float = 5.0
+    smooth_until: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from facelume.networks.locator import STRIDE_PX, LocatorOutput
+from facelume.training.locator.config import LocatorLossWeights
 from facelume.training.locator.scenes import SceneFace
 
 MIN_FACE_PX = 10.5
@@ -75,23 +76,6 @@ def stack_targets(targets: list[LocatorTargets]) -> LocatorTargets:
     """Targets of a batch."""
     names = ("heat", "ignored", "box_px", "points_px", "weight")
     return LocatorTargets(*(torch.stack([getattr(t, name) for t in targets]) for name in names))
-
-
-@dataclass(frozen=True)
-class LocatorLossWeights:
-    """Weight of each term.
-
-    Attributes:
-        centre: Penalty-reduced focal loss on the centres (CenterNet, eq. 1).
-        box: Smooth L1 on the box, in units of the true face size.
-        points: Smooth L1 on the five points, likewise.
-        smooth_until: Error, in face sizes, below which the smooth L1 is quadratic.
-    """
-
-    centre: float = 1.0
-    box: float = 5.0
-    points: float = 5.0
-    smooth_until: float = 0.05
 
 
 def locator_losses(

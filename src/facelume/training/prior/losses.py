@@ -14,37 +14,10 @@ from facelume.fitting import LandmarkBasis, project_landmarks
 from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, UPPER_APERTURE_POINTS
 from facelume.illumination import irradiance_basis
 from facelume.networks.prior import PriorOutput
+from facelume.training.prior.config import PriorLossWeights
 
 _SMOOTHING_PX = 0.1
 _METRES_TO_MM = 1000.0
-
-
-@dataclass(frozen=True)
-class PriorLossWeights:
-    """Weight of each term.
-
-    Attributes:
-        landmark_likelihood: Negative log-likelihood of the landmarks (Laplace law in the plane).
-        landmark_distance: Mean distance of the landmarks, px.
-        aperture: Mean error of the openings of mouth and eyes, px; points that are each a little off leave a
-            closed mouth open.
-        parsing: Binary cross-entropy of the parsing mask.
-        shape: Mean distance of the 3D landmarks in model axes, mm.
-        coefficients: Mean squared identity error plus ten times the mean absolute expression error.
-        reprojection: Mean distance of the projected landmarks of the coefficients, px.
-        albedo: Mean absolute error of the albedo over probe texels, linear.
-        light: Mean absolute error of the shading over front normals, relative to its mean.
-    """
-
-    landmark_likelihood: float = 1.0
-    landmark_distance: float = 0.1
-    aperture: float = 0.5
-    parsing: float = 2.0
-    shape: float = 0.3
-    coefficients: float = 0.1
-    reprojection: float = 0.1
-    albedo: float = 10.0
-    light: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)

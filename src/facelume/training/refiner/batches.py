@@ -15,6 +15,7 @@ from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.illumination import mirror_sh
 from facelume.refinement.refine import RefinerInput
 from facelume.reflectance import linear_from_srgb
+from facelume.training.refiner.config import FaceAugmentConfig
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class RefinerBatch:
 
 def to_batch(
     items: Sequence[tuple[PreparedFaces, int]],
-    augment: np.random.Generator | None = None,
+    augment: FaceAugmentConfig | None = None,
+    rng: np.random.Generator | None = None,
     *,
     device: torch.device | str = "cpu",
 ) -> RefinerBatch:
@@ -111,8 +113,9 @@ def to_batch(
 
     Args:
         items: Shard and row of each face.
-        augment: Source of gains and mirrors. Only the maps are augmented; a mirrored face cannot be compared
-            with its crop, so pass ``None`` where the image is needed.
+        augment: Strength of gains and mirrors. Only the maps are augmented; a mirrored face cannot be
+            compared with its crop, so pass ``None`` where the image is needed.
+        rng: Source of gains and mirrors.
         device: Where the batch is decoded.
     """
 
@@ -125,13 +128,13 @@ def to_batch(
     visibility = stacked("visibility").float() / 255.0
     normals = stacked("normals").float() / 127.0
     light = stacked("coarse_light").float()
-    if augment is not None:
-        overall = augment.normal(0, 0.2, size=(len(items), 1))
-        tint = augment.normal(0, 0.05, size=(len(items), 3))
+    if augment is not None and rng is not None:
+        overall = rng.normal(0, augment.exposure_sigma, size=(len(items), 1))
+        tint = rng.normal(0, augment.tint_sigma, size=(len(items), 3))
         gain = torch.from_numpy(np.exp(overall + tint).astype(np.float32)).to(device)
         texture = (texture * gain[:, :, None, None]).clamp(0.0, 1.0)
         light = light * gain[:, None]
-        mirror = torch.from_numpy(augment.random(len(items)) < 0.5).to(device)
+        mirror = torch.from_numpy(rng.random(len(items)) < augment.mirror_fraction).to(device)
         texture, prior, truth, visibility = (
             _mirrored(x, mirror) for x in (texture, prior, truth, visibility)
         )

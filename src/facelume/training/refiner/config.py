@@ -6,11 +6,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from facelume.data.distributions import Distributions, Range
 from facelume.data.synthetic import SkinConfig, SyntheticConfig
 from facelume.errors import UsageError
 from facelume.networks.refiner import RefinerConfig
 from facelume.training.config import LoopConfig
-from facelume.training.refiner.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class LabelErrorConfig(Distributions):
+    """Errors that labels of synthetic faces get before they are prepared, as a prior network makes them.
+
+    Attributes:
+        together_sigma_px: Shift of all landmarks of a face, crop pixels.
+        stretch_sigma: Relative stretch of all landmarks of a face about the crop's centre, along x and y.
+        landmark_sigma_px: Shift of each landmark on its own, crop pixels.
+        unknown_skin_fraction: Share of faces whose guess says nothing but "an average face".
+        shrink_range: Factor on the true albedo coefficients of the other guesses.
+        skin_error_range: Spread of the error of the guess, standard deviations of the basis, one per shard.
+        network_start_fraction: Share of shards whose fits start at the prior network's answer instead.
+    """
+
+    together_sigma_px: float = 0.6
+    stretch_sigma: float = 0.012
+    landmark_sigma_px: float = 0.6
+    unknown_skin_fraction: float = 0.35
+    shrink_range: Range = (0.3, 0.95)
+    skin_error_range: Range = (0.05, 0.4)
+    network_start_fraction: float = 0.6
+
+
+@dataclass(frozen=True)
+class FaceAugmentConfig(Distributions):
+    """Changes of prepared faces while they are drawn.
+
+    Attributes:
+        exposure_sigma: Spread of the log of a gain of photo and light.
+        tint_sigma: Spread of the log of a further gain of each colour.
+        mirror_fraction: Share of faces that are mirrored.
+    """
+
+    exposure_sigma: float = 0.2
+    tint_sigma: float = 0.05
+    mirror_fraction: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,8 +66,9 @@ class RefinerDataConfig:
         synthetic: What synthetic faces look like; by default half of the skins have pigment beyond the
             albedo basis. A run file that sets another part has to set ``skin.pigment_fraction`` as well.
         synthetic_share: Share of synthetic faces in a batch; as they come where None.
-        is_augmented: Mirror faces, change their exposure (``space`` ``atlas`` only, and not in steps that
-            render the crop).
+        label_errors: Errors of the labels of synthetic faces.
+        augment: Changes of faces while they are drawn, or None (``space`` ``atlas`` only, and not in steps
+            that render the crop).
         prior_weights: Prior network whose albedo starts the appearance fit of photos and of most synthetic
             faces, or None to start photos at the mean skin and synthetic faces near their truth.
     """
@@ -45,7 +84,8 @@ class RefinerDataConfig:
         default_factory=lambda: SyntheticConfig(skin=SkinConfig(pigment_fraction=0.5))
     )
     synthetic_share: float | None = None
-    is_augmented: bool = False
+    label_errors: LabelErrorConfig = field(default_factory=LabelErrorConfig)
+    augment: FaceAugmentConfig | None = None
     prior_weights: str | None = "prior"
 
     @property
@@ -57,6 +97,44 @@ class RefinerDataConfig:
     def validation_folder(self) -> Path:
         """Prepared faces to measure on."""
         return self.prepared / "validation"
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term; 0 switches it off and saves its cost. The defaults are the paper's.
+
+    Attributes:
+        illumination_regularisation: Detailed light near the coarse one, squared, in radiance units.
+        cross_perceptual: Identity under another photo's light (needs recognition weights and the image
+            space).
+        symmetry: Albedo equal to its mirror image.
+        albedo_smoothness: Albedo smooth where the prior is.
+        prior_l1: Albedo near the prior; in the first ``prior_l1_epochs`` epochs only.
+        adversarial: Albedo that the PatchGAN takes for the face model's.
+        image_gradient: Gradients of the coarse-light rendering.
+        image: The detailed-light rendering.
+        coarse_image: The coarse-light rendering itself, absolute difference (ours).
+        albedo_truth: Absolute albedo error where the truth is known (ours).
+        albedo_shape: The same up to one offset per face and channel (ours).
+        light_smoothness: Steps of the light between texels (ours).
+        light_hue: Colour of the detailed light near the coarse one's (ours).
+        confidence: Cross-entropy of the confidence where the truth is known (ours).
+    """
+
+    illumination_regularisation: float = 1.0
+    cross_perceptual: float = 0.5
+    symmetry: float = 5.0
+    albedo_smoothness: float = 5.0
+    prior_l1: float = 1.0
+    adversarial: float = 0.001
+    image_gradient: float = 1.0
+    image: float = 5.0
+    coarse_image: float = 0.0
+    albedo_truth: float = 0.0
+    albedo_shape: float = 0.0
+    light_smoothness: float = 0.0
+    light_hue: float = 0.0
+    confidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,5 +170,5 @@ class RefinerTrainingConfig:
             raise UsageError(
                 "losses.cross_perceptual needs recognition_weights; set both, or the weight to 0"
             )
-        if self.data.is_augmented and self.space == "crop":
-            raise UsageError("data.is_augmented works with space = 'atlas' only; set one of the two")
+        if self.data.augment is not None and self.space == "crop":
+            raise UsageError("data.augment works with space = 'atlas' only; set one of the two")

@@ -14,48 +14,11 @@ from facelume.raster import GeometryBuffers, render
 from facelume.refinement.refine import RefinerOutput
 from facelume.reflectance import shade, shading_from_irradiance, srgb_from_linear
 from facelume.training.refiner.batches import RefinerBatch
+from facelume.training.refiner.config import LossWeights
 from facelume.uv import resize_map
 
 HIDDEN_SHARE = 0.4
 OUTSIDE_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each term; 0 switches it off and saves its cost. The defaults are the paper's.
-
-    Attributes:
-        illumination_regularisation: Detailed light near the coarse one, squared, in radiance units.
-        cross_perceptual: Identity under another photo's light (needs recognition weights and the image
-            space).
-        symmetry: Albedo equal to its mirror image.
-        albedo_smoothness: Albedo smooth where the prior is.
-        prior_l1: Albedo near the prior; in the first ``prior_l1_epochs`` epochs only.
-        adversarial: Albedo that the PatchGAN takes for the face model's.
-        image_gradient: Gradients of the coarse-light rendering.
-        image: The detailed-light rendering.
-        coarse_image: The coarse-light rendering itself, absolute difference (ours).
-        albedo_truth: Absolute albedo error where the truth is known (ours).
-        albedo_shape: The same up to one offset per face and channel (ours).
-        light_smoothness: Steps of the light between texels (ours).
-        light_hue: Colour of the detailed light near the coarse one's (ours).
-        confidence: Cross-entropy of the confidence where the truth is known (ours).
-    """
-
-    illumination_regularisation: float = 1.0
-    cross_perceptual: float = 0.5
-    symmetry: float = 5.0
-    albedo_smoothness: float = 5.0
-    prior_l1: float = 1.0
-    adversarial: float = 0.001
-    image_gradient: float = 1.0
-    image: float = 5.0
-    coarse_image: float = 0.0
-    albedo_truth: float = 0.0
-    albedo_shape: float = 0.0
-    light_smoothness: float = 0.0
-    light_hue: float = 0.0
-    confidence: float = 0.0
 
 
 @dataclass(frozen=True)

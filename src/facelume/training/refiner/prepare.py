@@ -24,6 +24,7 @@ from facelume.refinement.inputs import FaceInPhoto, InputBasis, input_basis, pre
 from facelume.refinement.refine import resize_input
 from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.batches import PreparedFaces
+from facelume.training.refiner.config import LabelErrorConfig
 
 PREPARATION_VERSION = 2
 """Part of every shard's fingerprint: counted up when the same photo would give other maps."""
@@ -158,24 +159,32 @@ def _bytes(values: Tensor) -> np.ndarray:
     return (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
 
-def faces_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator) -> list[LabelledFace]:
+def faces_from_synthetic(
+    shard: dict[str, np.ndarray], errors: LabelErrorConfig, rng: np.random.Generator
+) -> list[LabelledFace]:
     """Synthetic faces with the errors that a prior network makes: landmarks, parsing, skin.
 
     Args:
         shard: See :func:`facelume.data.synthetic.faces.read_shard`.
+        errors: Their size.
         rng: Source of the errors.
     """
     count = len(shard["image_srgb"])
     landmarks: np.ndarray = shard["landmarks_px"].astype(np.float32)
-    together = rng.normal(0, 0.6, size=(count, 1, 2))
-    together = together + rng.normal(0, 0.012, size=(count, 1, 2)) * (landmarks - 112)
-    landmarks = (landmarks + together + rng.normal(0, 0.6, size=landmarks.shape)).astype(np.float32)
+    together = rng.normal(0, errors.together_sigma_px, size=(count, 1, 2))
+    stretch = rng.normal(0, errors.stretch_sigma, size=(count, 1, 2))
+    together = together + stretch * (landmarks - CROP_SIZE_PX / 2)
+    alone = rng.normal(0, errors.landmark_sigma_px, size=landmarks.shape)
+    landmarks = (landmarks + together + alone).astype(np.float32)
     parsing = torch.from_numpy(shard["parsing"]).float()[:, None] / 255.0
     # A parsing network answers at a quarter of the resolution: strands and thin frames slip through.
     parsing = functional.interpolate(functional.avg_pool2d(parsing, 4), scale_factor=4, mode="bilinear")[:, 0]
     # From a prior network that sees the skin well to one that says nothing but "an average face".
-    shrink = rng.choice([0.0, 1.0], p=[0.35, 0.65], size=(count, 1)) * rng.uniform(0.3, 0.95, size=(count, 1))
-    coeffs = shard["albedo"] * shrink + rng.uniform(0.05, 0.4) * rng.normal(size=shard["albedo"].shape)
+    unknown = errors.unknown_skin_fraction
+    is_known = rng.choice([0.0, 1.0], p=[unknown, 1 - unknown], size=(count, 1))
+    shrink = is_known * rng.uniform(*errors.shrink_range, size=(count, 1))
+    coeffs = shard["albedo"] * shrink
+    coeffs = coeffs + rng.uniform(*errors.skin_error_range) * rng.normal(size=coeffs.shape)
     guesses = torch.from_numpy(coeffs.astype(np.float32))
     light = torch.from_numpy(shard["light_sh"])
     return [

@@ -30,8 +30,6 @@ from facelume.training.refiner.prepare import (
 
 _LOG = logging.getLogger(__name__)
 _SHARD_FACES = 40
-_NETWORK_START_SHARE = 0.6
-"""Share of synthetic shards whose appearance fit starts at the prior network's answer."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +107,13 @@ class _ShardSource:
     def _synthetic(self, folder: Path, *, is_held_out: bool) -> Iterator[_Shard]:
         data = self.data
         total = data.num_synthetic_validation if is_held_out else data.num_synthetic
-        lights = data.environment_maps
+        lights, errors = data.environment_maps, data.label_errors
         faces = _LazyFaces(self.model, data, is_held_out=is_held_out)
         known = self.common | {
             "environment_maps": file_digest(lights) if lights is not None and total > 0 else None,
             "held_out_maps": is_held_out,
             "synthetic": run_document(data.synthetic),
+            "label_errors": run_document(errors),
         }
         for number in range(math.ceil(total / self.shard_faces)):
             count = min(self.shard_faces, total - number * self.shard_faces)
@@ -123,8 +122,8 @@ class _ShardSource:
             def make(count: int = count, seed: list[int] = seed) -> PreparedFaces:
                 rng = np.random.default_rng(seed)
                 drawn = stack([faces().draw(rng) for _ in range(count)])
-                labelled = faces_from_synthetic(drawn, rng)
-                if self.tools.prior is not None and rng.random() < _NETWORK_START_SHARE:
+                labelled = faces_from_synthetic(drawn, errors, rng)
+                if self.tools.prior is not None and rng.random() < errors.network_start_fraction:
                     labelled = [replace(face, start=None) for face in labelled]
                 return prepare(labelled, self.tools)
 

@@ -27,8 +27,8 @@ from facelume.training.devices import start_fabric
 from facelume.training.loop import StepReport, Trained, run_training
 from facelume.training.objective import Objective, Step
 from facelume.training.refiner.batches import FaceDraw, PreparedFaces, RefinerBatch, to_batch
-from facelume.training.refiner.config import RefinerTrainingConfig
-from facelume.training.refiner.losses import LossWeights, loss_terms, render_in_atlas, render_in_crop
+from facelume.training.refiner.config import LossWeights, RefinerTrainingConfig
+from facelume.training.refiner.losses import loss_terms, render_in_atlas, render_in_crop
 from facelume.training.refiner.shards import prepare_all
 from facelume.training.refiner.validation import draw_faces, measure
 from facelume.uv import resize_map
@@ -120,9 +120,10 @@ class RefinerObjective(Objective):
         config = self.config
         weights = weights_of_step(config, step)
         is_mapped_only = config.space == "atlas" and weights.cross_perceptual == 0
-        augment = step.random.numpy if config.data.is_augmented and is_mapped_only else None
-        items = self.faces.draw(step.batch_size, step.random.numpy)
-        batch = to_batch(items, augment, device=self.fabric.device)
+        rng = step.random.numpy
+        items = self.faces.draw(step.batch_size, rng)
+        augment = config.data.augment if is_mapped_only else None
+        batch = to_batch(items, augment, rng, device=self.fabric.device)
         output = refine(network, batch.maps, step.random.torch)
         buffers = None if is_mapped_only else self._buffers(batch)
         if config.space == "crop" and buffers is not None:
