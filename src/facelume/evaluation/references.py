@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from facelume.data.split import is_validation
 from facelume.errors import UnreadableInputError, UsageError
+from facelume.geometry.face_mesh import NUM_LANDMARKS
 from facelume.io.arrays import load_arrays
 from facelume.io.photo import describe_left_out, list_photos
 
@@ -153,7 +154,12 @@ def _read_landmarks(path: Path) -> dict[str, Float[np.ndarray, "478 2"]]:
         return {}
     arrays = load_arrays(path, ("names", "points"))
     names, points = arrays["names"], arrays["points"]
-    if names.ndim != 1 or points.ndim != 3 or len(names) != len(points) or points.shape[1:] != (478, 3):
+    if (
+        names.ndim != 1
+        or points.ndim != 3
+        or len(names) != len(points)
+        or points.shape[1:] != (NUM_LANDMARKS, 3)
+    ):
         raise UnreadableInputError(
             f"{path}: holds names {names.shape} and points {points.shape}; they must be (n) and (n, 478, 3)"
         )

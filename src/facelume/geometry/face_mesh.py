@@ -39,7 +39,6 @@ INNER_LIP_CONTOUR = (
 )  # fmt: skip
 
 NUM_LIP_PAIRS = 7
-NUM_LID_PAIRS = 6
 UPPER_APERTURE_POINTS = (13, 82, 312, 81, 311, 80, 310, 159, 386, 160, 158, 385, 387)
 LOWER_APERTURE_POINTS = (14, 87, 317, 178, 402, 88, 318, 145, 374, 144, 153, 380, 373)
 """Inner lip points (seven pairs), then eyelid points (six), that meet when the mouth or an eye closes."""
