@@ -63,6 +63,19 @@ def read_pictures(folders: Sequence[Path]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     return pictures
 
 
+def _validation_scenes(
+    config: LocatorTrainingConfig, backgrounds: list[UInt8[np.ndarray, "_ _ 3"]]
+) -> list[Scene]:
+    """The same scenes in every run: people who are never trained on, on the backgrounds of the training."""
+    records = [r for r in load_photo_records(config.data.photos, config.data.photo_sets) if r.is_validation]
+    if not records:
+        return []
+    photos = [load_scene_photo(record) for record in records]
+    rng = np.random.default_rng([config.loop.seed, _VALIDATION_SEED])
+    composer = SceneComposer(photos, backgrounds, side_px=config.data.side_px, rng=rng)
+    return [composer.draw() for _ in range(config.num_validation_scenes)]
+
+
 class LocatorObjective(Objective):
     """Losses of scenes that are drawn on the fly.
 
@@ -73,12 +86,8 @@ class LocatorObjective(Objective):
     def __init__(self, config: LocatorTrainingConfig) -> None:
         self.config = config
         self.photos, self.backgrounds = load_sources(config.data)
-        composer = self._composer(np.random.default_rng([config.loop.seed, _VALIDATION_SEED]))
-        self.validation = [composer.draw() for _ in range(config.num_validation_scenes)]
+        self.validation = _validation_scenes(config, self.backgrounds)
         self._drawing: SceneComposer | None = None
-
-    def _composer(self, rng: np.random.Generator) -> SceneComposer:
-        return SceneComposer(self.photos, self.backgrounds, side_px=self.config.data.side_px, rng=rng)
 
     @property
     def num_samples(self) -> int:
@@ -88,7 +97,8 @@ class LocatorObjective(Objective):
     def losses(self, network: nn.Module, step: Step) -> Mapping[str, Tensor]:
         """Weighted losses of a batch of new scenes."""
         if self._drawing is None:
-            self._drawing = self._composer(step.random.numpy)
+            side_px, rng = self.config.data.side_px, step.random.numpy
+            self._drawing = SceneComposer(self.photos, self.backgrounds, side_px=side_px, rng=rng)
         return self._scene_losses(network, [self._drawing.draw() for _ in range(step.batch_size)])
 
     def _scene_losses(self, network: nn.Module, scenes: Sequence[Scene]) -> dict[str, Tensor]:
@@ -98,7 +108,7 @@ class LocatorObjective(Objective):
         return locator_losses(output, on_device(stack_targets(faces), device), self.config.losses)
 
     def validate(self, network: nn.Module) -> Mapping[str, float]:
-        """Losses on fixed scenes of training photos (the release is measured on validation photos)."""
+        """Losses on fixed scenes of validation photos; nothing where there are none."""
         totals: dict[str, float] = {}
         size = self.config.loop.batch_size
         for first in range(0, len(self.validation), size):
@@ -110,9 +120,11 @@ class LocatorObjective(Objective):
     def pictures(self, network: nn.Module) -> Mapping[str, UInt8[np.ndarray, "_ _ 3"]]:
         """Fixed scenes with the true boxes (green) and the cells that say "face" with theirs (red)."""
         scenes = self.validation[:8]
+        if not scenes:
+            return {}
         output: LocatorOutput = network(scene_pictures(scenes, self.fabric.device))
         tiles = [_marked(scene, output, index) for index, scene in enumerate(scenes)]
-        return {"scenes": np.concatenate(tiles, axis=1)} if tiles else {}
+        return {"scenes": np.concatenate(tiles, axis=1)}
 
 
 def scene_pictures(scenes: Sequence[Scene], device: torch.device | str) -> Float[Tensor, "b 3 S S"]:

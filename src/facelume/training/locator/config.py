@@ -65,7 +65,7 @@ class LocatorTrainingConfig:
         losses: Weights of the terms.
         threshold: Working threshold on the calibrated score of the released network.
         num_calibration_scenes: Scenes on which the score is calibrated.
-        num_validation_scenes: Scenes, of training photos, on which the loss is measured while training.
+        num_validation_scenes: Scenes of validation photos on which the loss is measured while training.
         weights_id: Id of the weight record; by default the output folder's name.
     """
 
