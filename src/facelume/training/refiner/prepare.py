@@ -162,7 +162,7 @@ def faces_from_synthetic(shard: dict[str, np.ndarray], rng: np.random.Generator)
     """Synthetic faces with the errors that a prior network makes: landmarks, parsing, skin.
 
     Args:
-        shard: See :func:`facelume.data.synthetic.faces.read_shard`.
+        shard: See :func:`facelume.data.synthetic.read_shard`.
         rng: Source of the errors.
     """
     count = len(shard["image_srgb"])
