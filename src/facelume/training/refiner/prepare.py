@@ -165,7 +165,7 @@ def faces_from_synthetic(
     """Synthetic faces with the errors that a prior network makes: landmarks, parsing, skin.
 
     Args:
-        shard: See :func:`facelume.data.synthetic.faces.read_shard`.
+        shard: See :func:`facelume.data.synthetic.read_shard`.
         errors: Their size.
         rng: Source of the errors.
     """
