@@ -6,7 +6,8 @@ import torch
 
 from facelume.camera import CROP_CAMERA, CropTransform, cam_from_model
 from facelume.face_model import load_open_face_model
-from facelume.networks.refiner import Refiner, build_refiner
+from facelume.networks.builders import REFINER_BUILDERS
+from facelume.networks.refiner import Refiner
 from facelume.raster import geometry_buffers, render
 from facelume.refinement.inputs import (
     FaceInPhoto,
@@ -31,7 +32,7 @@ def basis() -> InputBasis:
 
 @pytest.fixture(scope="module")
 def refiner() -> Refiner:
-    return build_and_load("refiner", build_refiner)[0]
+    return build_and_load("refiner", REFINER_BUILDERS)[0]
 
 
 @pytest.fixture(scope="module")
