@@ -20,32 +20,38 @@ from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, UPPER_APERTURE_PO
 WEAK_PRIOR = FitConfig(num_steps=12, identity_weight=1e-4, expression_weight=1e-4, expression_rest_weight=0.0)
 
 
-def ellipsoid_basis(dtype: torch.dtype = torch.float32) -> LandmarkBasis:
+def ellipsoid_basis(dtype: torch.dtype = torch.float32, *, device) -> LandmarkBasis:
     """A face-sized half ellipsoid with smooth identity changes and local expression bumps."""
     generator = torch.Generator().manual_seed(3)
-    azimuth = (torch.rand(478, generator=generator) - 0.5) * 2.4
-    height = (torch.rand(478, generator=generator) - 0.5) * 1.8
+    azimuth = (torch.rand(478, generator=generator).to(device) - 0.5) * 2.4
+    height = (torch.rand(478, generator=generator).to(device) - 0.5) * 1.8
     mean = torch.stack(
         [0.075 * azimuth.sin() * height.cos(), 0.11 * height.sin(), 0.08 * azimuth.cos() * height.cos()], -1
     )
-    waves = torch.randn(10, 3, generator=generator) * 25
-    directions = torch.randn(10, 1, 3, generator=generator)
-    identity = 0.003 * torch.cos(mean @ waves.T + torch.arange(10.0)).T[..., None] * directions
-    centres = mean[torch.randperm(478, generator=generator)[:6]]
+    waves = torch.randn(10, 3, generator=generator).to(device) * 25
+    directions = torch.randn(10, 1, 3, generator=generator).to(device)
+    identity = 0.003 * torch.cos(mean @ waves.T + torch.arange(10.0, device=device)).T[..., None] * directions
+    centres = mean[torch.randperm(478, generator=generator).to(device)[:6]]
     bumps = torch.exp(-(mean[None] - centres[:, None]).square().sum(-1) / 0.03**2)
-    expression = 0.012 * bumps[..., None] * torch.randn(6, 1, 3, generator=generator)
+    expression = 0.012 * bumps[..., None] * torch.randn(6, 1, 3, generator=generator).to(device)
     return LandmarkBasis(mean.to(dtype), identity.to(dtype), expression.to(dtype))
 
 
-def random_faces(num_faces: int, basis: LandmarkBasis) -> FitStart:
+def random_faces(num_faces: int, basis: LandmarkBasis, *, device) -> FitStart:
     generator = torch.Generator().manual_seed(num_faces)
     dtype = basis.mean.dtype
     return FitStart(
-        identity=torch.randn(num_faces, 10, generator=generator).to(dtype),
-        expression=torch.rand(num_faces, 6, generator=generator).to(dtype).mul(1.6).sub(0.4).clamp(0, 1),
-        rotvec=((torch.rand(num_faces, 3, generator=generator) - 0.5) * 1.0).to(dtype),
+        identity=torch.randn(num_faces, 10, generator=generator).to(device).to(dtype),
+        expression=torch.rand(num_faces, 6, generator=generator)
+        .to(device)
+        .to(dtype)
+        .mul(1.6)
+        .sub(0.4)
+        .clamp(0, 1),
+        rotvec=((torch.rand(num_faces, 3, generator=generator).to(device) - 0.5) * 1.0).to(dtype),
         translation=(
-            torch.randn(num_faces, 3, generator=generator) * 0.02 + torch.tensor([0.0, 0.0, 1.05])
+            torch.randn(num_faces, 3, generator=generator).to(device) * 0.02
+            + torch.tensor([0.0, 0.0, 1.05], device=device)
         ).to(dtype),
     )
 
@@ -54,9 +60,9 @@ def project(basis: LandmarkBasis, face: FitStart) -> torch.Tensor:
     return project_landmarks(basis, face.identity, face.expression, face.rotvec, face.translation)
 
 
-def test_closed_loop_recovers_pose_identity_and_expression():
-    basis = ellipsoid_basis()
-    face = random_faces(8, basis)
+def test_closed_loop_recovers_pose_identity_and_expression(device):
+    basis = ellipsoid_basis(device=device)
+    face = random_faces(8, basis, device=device)
     fit = fit_landmarks(basis, project(basis, face), config=WEAK_PRIOR)
     assert fit.residual_px.max() < 0.1
     assert (fit.identity - face.identity).abs().max() < 0.15
@@ -65,9 +71,9 @@ def test_closed_loop_recovers_pose_identity_and_expression():
     assert (fit.translation - face.translation).norm(dim=-1).max() < 0.02
 
 
-def test_expressions_stay_between_zero_and_one_where_the_data_ask_for_more():
-    basis = ellipsoid_basis()
-    face = random_faces(4, basis)
+def test_expressions_stay_between_zero_and_one_where_the_data_ask_for_more(device):
+    basis = ellipsoid_basis(device=device)
+    face = random_faces(4, basis, device=device)
     beyond = FitStart(face.identity, face.expression * 3 - 1, face.rotvec, face.translation)
     fit = fit_landmarks(basis, project(basis, beyond))
     assert fit.expression.min() >= 0
@@ -75,10 +81,10 @@ def test_expressions_stay_between_zero_and_one_where_the_data_ask_for_more():
     assert (fit.expression == 0).any()
 
 
-def test_jacobian_equals_automatic_differentiation():
-    basis = ellipsoid_basis(torch.float64)
-    face = random_faces(2, basis)
-    target = torch.zeros(2, 478, 2, dtype=torch.float64)
+def test_jacobian_equals_automatic_differentiation(assert_close, device):
+    basis = ellipsoid_basis(torch.float64, device=device)
+    face = random_faces(2, basis, device=device)
+    target = torch.zeros(2, 478, 2, dtype=torch.float64, device=device)
     rows = torch.cat([basis.identity, basis.expression])
     rotation = rotation_from_rotvec(face.rotvec)
 
@@ -88,26 +94,26 @@ def test_jacobian_equals_automatic_differentiation():
         shifted = face.translation + delta[:, 3:6]
         return _linearise(basis, rows, moved, turned, shifted, target, CROP_CAMERA)[0]
 
-    zero = torch.zeros(2, 22, dtype=torch.float64)
+    zero = torch.zeros(2, 22, dtype=torch.float64, device=device)
     automatic = torch.autograd.functional.jacobian(residual, zero)
     coefficients = torch.cat([face.identity, face.expression], -1)
     analytic = _linearise(basis, rows, coefficients, rotation, face.translation, target, CROP_CAMERA)[1]
     for index in range(2):
-        torch.testing.assert_close(analytic[index], automatic[index, :, :, index])
+        assert_close(analytic[index], automatic[index, :, :, index])
 
 
-def test_batch_agrees_with_single_faces():
-    basis = ellipsoid_basis()
-    landmarks = project(basis, random_faces(3, basis))
+def test_batch_agrees_with_single_faces(device):
+    basis = ellipsoid_basis(device=device)
+    landmarks = project(basis, random_faces(3, basis, device=device))
     together = fit_landmarks(basis, landmarks)
     for index in range(3):
         alone = fit_landmarks(basis, landmarks[index : index + 1])
         torch.testing.assert_close(alone.landmarks_px[0], together.landmarks_px[index], atol=0.05, rtol=0)
 
 
-def test_a_few_wrong_landmarks_do_little():
-    basis = ellipsoid_basis()
-    face = random_faces(4, basis)
+def test_a_few_wrong_landmarks_do_little(device):
+    basis = ellipsoid_basis(device=device)
+    face = random_faces(4, basis, device=device)
     truth = project(basis, face)
     wrong = truth.clone()
     wrong[:, ::25] += 40.0
@@ -116,38 +122,40 @@ def test_a_few_wrong_landmarks_do_little():
     assert error.mean() < 1.0
 
 
-def test_uncertain_landmarks_count_less():
-    basis = ellipsoid_basis()
-    truth = project(basis, random_faces(4, basis))
+def test_uncertain_landmarks_count_less(device):
+    basis = ellipsoid_basis(device=device)
+    truth = project(basis, random_faces(4, basis, device=device))
     noisy = truth.clone()
     noisy[:, :200] += 6.0
-    sigma = torch.ones(4, 478)
+    sigma = torch.ones(4, 478, device=device)
     sigma[:, :200] = 20.0
     informed = (fit_landmarks(basis, noisy, sigma).landmarks_px - truth)[:, 200:].norm(dim=-1).mean()
     ignorant = (fit_landmarks(basis, noisy).landmarks_px - truth)[:, 200:].norm(dim=-1).mean()
     assert informed < 0.5 * ignorant
 
 
-def test_orthographic_start_finds_the_rotation_of_the_mean_face():
-    basis = ellipsoid_basis()
-    rotvec = torch.tensor([[0.1, math.radians(35), -0.2]])
-    translation = torch.tensor([[0.01, -0.02, 1.1]])
-    landmarks = project_landmarks(basis, torch.zeros(1, 10), torch.zeros(1, 6), rotvec, translation)
+def test_orthographic_start_finds_the_rotation_of_the_mean_face(device):
+    basis = ellipsoid_basis(device=device)
+    rotvec = torch.tensor([[0.1, math.radians(35), -0.2]], device=device)
+    translation = torch.tensor([[0.01, -0.02, 1.1]], device=device)
+    landmarks = project_landmarks(
+        basis, torch.zeros(1, 10, device=device), torch.zeros(1, 6, device=device), rotvec, translation
+    )
     found, moved = pose_from_landmarks(basis, landmarks)
     assert (found - rotvec).norm() < 0.08
     assert (moved - translation).norm() < 0.06
 
 
-def test_landmarks_that_are_not_finite_are_refused():
-    basis = ellipsoid_basis()
+def test_landmarks_that_are_not_finite_are_refused(device):
+    basis = ellipsoid_basis(device=device)
     with pytest.raises(UsageError, match="finite landmarks"):
-        fit_landmarks(basis, torch.full((1, 478, 2), float("nan")))
+        fit_landmarks(basis, torch.full((1, 478, 2), float("nan"), device=device))
 
 
-def test_openings_of_mouth_and_eyes_are_kept_where_opposite_points_err_together():
-    basis = ellipsoid_basis()
-    truth = project(basis, random_faces(6, basis))
-    noise = 3.0 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(7))
+def test_openings_of_mouth_and_eyes_are_kept_where_opposite_points_err_together(device):
+    basis = ellipsoid_basis(device=device)
+    truth = project(basis, random_faces(6, basis, device=device))
+    noise = 3.0 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(7)).to(device)
     upper, lower = list(UPPER_APERTURE_POINTS), list(LOWER_APERTURE_POINTS)
     noise[:, lower] = noise[:, upper]
     errors = []

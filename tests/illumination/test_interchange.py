@@ -12,10 +12,10 @@ from facelume.illumination import (
 )
 
 
-def normals(num=40):
+def normals(num=40, *, device):
     generator = torch.Generator().manual_seed(0)
     return torch.nn.functional.normalize(
-        torch.randn(num, 3, generator=generator, dtype=torch.float64), dim=-1
+        torch.randn(num, 3, generator=generator, dtype=torch.float64).to(device), dim=-1
     )
 
 
@@ -62,43 +62,48 @@ def deca_shading(light, n):
     return torch.stack(functions, dim=-1) @ light
 
 
-def random(*shape, seed=1):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def random(*shape, seed=1, device):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(device)
 
 
-def test_a_deep3d_light_shades_as_in_deep3d():
-    gamma = random(27)
-    expected = deep3d_shading(gamma, normals())
-    torch.testing.assert_close(irradiance(sh_from_deep3d(gamma)[None], normals()) / math.pi, expected)
+def test_a_deep3d_light_shades_as_in_deep3d(assert_close, device):
+    gamma = random(27, device=device)
+    expected = deep3d_shading(gamma, normals(device=device))
+    assert_close(irradiance(sh_from_deep3d(gamma)[None], normals(device=device)) / math.pi, expected)
 
 
-def test_a_deca_light_shades_as_in_deca():
-    light = random(9, 3)
-    torch.testing.assert_close(
-        irradiance(sh_from_deca(light)[None], normals()) / math.pi, deca_shading(light, normals())
+def test_a_deca_light_shades_as_in_deca(assert_close, device):
+    light = random(9, 3, device=device)
+    assert_close(
+        irradiance(sh_from_deca(light)[None], normals(device=device)) / math.pi,
+        deca_shading(light, normals(device=device)),
     )
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
-def test_round_trips(batch):
-    gamma, light, sh = random(*batch, 27), random(*batch, 9, 3), random(*batch, 9, 3)
-    torch.testing.assert_close(deep3d_from_sh(sh_from_deep3d(gamma)), gamma)
-    torch.testing.assert_close(sh_from_deep3d(deep3d_from_sh(sh)), sh)
-    torch.testing.assert_close(deca_from_sh(sh_from_deca(light)), light)
-    torch.testing.assert_close(sh_from_deca(deca_from_sh(sh)), sh)
+def test_round_trips(batch, assert_close, device):
+    gamma, light, sh = (
+        random(*batch, 27, device=device),
+        random(*batch, 9, 3, device=device),
+        random(*batch, 9, 3, device=device),
+    )
+    assert_close(deep3d_from_sh(sh_from_deep3d(gamma)), gamma)
+    assert_close(sh_from_deep3d(deep3d_from_sh(sh)), sh)
+    assert_close(deca_from_sh(sh_from_deca(light)), light)
+    assert_close(sh_from_deca(deca_from_sh(sh)), sh)
 
 
-def test_zero_gamma_is_the_0_8_that_deep3d_adds():
-    light = sh_from_deep3d(torch.zeros(27))
+def test_zero_gamma_is_the_0_8_that_deep3d_adds(device):
+    light = sh_from_deep3d(torch.zeros(27, device=device))
     assert light[0, 0].item() == pytest.approx(0.8 * math.pi)
     assert light[1:].abs().max() == 0
 
 
-def test_the_documented_band_factors():
-    gamma = torch.zeros(3, 9)
+def test_the_documented_band_factors(device):
+    gamma = torch.zeros(3, 9, device=device)
     gamma[0] = 1.0
     ratio = sh_from_deep3d(gamma.flatten())[:, 0].abs() / math.pi
     assert ratio[1].item() == pytest.approx(1.732, abs=1e-3)
     assert ratio[4].item() == pytest.approx(2.828, abs=1e-3)
-    deca = sh_from_deca(torch.ones(9, 3))[:, 0]
+    deca = sh_from_deca(torch.ones(9, 3, device=device))[:, 0]
     assert (deca[1] / deca[0]).item() == pytest.approx(math.pi)

@@ -6,7 +6,7 @@ import torch
 from facelume.illumination import NUM_SH, sh_basis
 
 
-def sphere_quadrature(num_heights=8, num_azimuths=16):
+def sphere_quadrature(num_heights=8, num_azimuths=16, *, device):
     """Gauss-Legendre in z times trapezoid in azimuth: exact for polynomials up to degree 15."""
     z, weights = np.polynomial.legendre.leggauss(num_heights)
     azimuth = 2 * np.pi * np.arange(num_azimuths) / num_azimuths
@@ -14,17 +14,19 @@ def sphere_quadrature(num_heights=8, num_azimuths=16):
     x, y = ring[:, None] * np.cos(azimuth), ring[:, None] * np.sin(azimuth)
     directions = np.stack((x, y, np.broadcast_to(z[:, None], x.shape)), axis=-1).reshape(-1, 3)
     solid_angles = np.repeat(weights * 2 * np.pi / num_azimuths, num_azimuths)
-    return torch.from_numpy(directions), torch.from_numpy(solid_angles)
+    return torch.from_numpy(directions).to(device), torch.from_numpy(solid_angles).to(device)
 
 
-def test_the_basis_is_orthonormal_by_exact_quadrature():
-    directions, solid_angles = sphere_quadrature()
+def test_the_basis_is_orthonormal_by_exact_quadrature(device):
+    directions, solid_angles = sphere_quadrature(device=device)
     basis = sh_basis(directions)
     gram = (basis * solid_angles[:, None]).T @ basis
-    torch.testing.assert_close(gram, torch.eye(NUM_SH, dtype=torch.float64), atol=1e-13, rtol=0)
+    torch.testing.assert_close(
+        gram, torch.eye(NUM_SH, dtype=torch.float64, device=device), atol=1e-13, rtol=0
+    )
 
 
-def test_order_and_signs():
+def test_order_and_signs(assert_close, device):
     x, y, z = 0.48, 0.6, 0.64
     root = [math.sqrt(1 / (4 * math.pi)), math.sqrt(3 / (4 * math.pi)), math.sqrt(15 / (4 * math.pi))]
     expected = [
@@ -38,11 +40,13 @@ def test_order_and_signs():
         root[2] * x * z,
         0.5 * root[2] * (x * x - y * y),
     ]
-    direction = torch.tensor([x, y, z], dtype=torch.float64)
-    torch.testing.assert_close(sh_basis(direction), torch.tensor(expected, dtype=torch.float64))
+    direction = torch.tensor([x, y, z], dtype=torch.float64, device=device)
+    assert_close(sh_basis(direction), torch.tensor(expected, dtype=torch.float64, device=device))
 
 
-def test_batches_agree():
-    directions = torch.nn.functional.normalize(torch.linspace(-1, 2, 18).reshape(2, 3, 3), dim=-1)
+def test_batches_agree(assert_close, device):
+    directions = torch.nn.functional.normalize(
+        torch.linspace(-1, 2, 18, device=device).reshape(2, 3, 3), dim=-1
+    )
     single = torch.stack([sh_basis(d) for d in directions.reshape(-1, 3)]).reshape(2, 3, 9)
-    torch.testing.assert_close(sh_basis(directions), single)
+    assert_close(sh_basis(directions), single)

@@ -186,6 +186,7 @@ def test_raster_benchmark_times_every_operation():
 def test_speed_benchmark_prints_one_document(monkeypatch, capsys):
     run(speed, monkeypatch, "--photo", ROOT / "examples/astronaut.png", "--runs", 1)
     figures = json.loads(capsys.readouterr().out)
-    assert 0 < figures["warm_min_s"] <= figures["warm_median_s"] < figures["first_s"]
+    assert 0 < figures["warm_min_s"] <= figures["warm_median_s"]
+    assert min(figures["first_s"], figures["export_s"]) > 0
     assert figures["peak_memory_mb"] > 100
     assert {"locate", "fit", "refine"} <= figures["stages_median_s"].keys()

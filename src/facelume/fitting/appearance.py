@@ -62,15 +62,16 @@ def linear_albedo(
 
     Args:
         model: The face model.
-        mask: Texels that count, any size; the face without its eyes where not given.
+        mask: Texels that count, any size, on the device of the model; the face without its eyes where not
+            given.
         size: Side of the maps that are fitted.
     """
     if mask is None:
         mask = model.uv_mask("face", 256) * (1.0 - model.uv_mask("eyes", 256))
     step = 0.25
     with torch.no_grad():
-        mean = model.albedo_map(torch.zeros(1, model.num_albedo), 4 * size)
-        shifted = model.albedo_map(step * torch.eye(model.num_albedo), 4 * size)
+        mean = model.albedo_map(torch.zeros(1, model.num_albedo, device=mask.device), 4 * size)
+        shifted = model.albedo_map(step * torch.eye(model.num_albedo, device=mask.device), 4 * size)
     rows = (functional.avg_pool2d(shifted, 4) - functional.avg_pool2d(mean, 4)) / step
     shrunk = functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0]
     return LinearAlbedo(functional.avg_pool2d(mean, 4)[0], rows, (shrunk > 0.95).float())

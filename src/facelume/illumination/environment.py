@@ -21,11 +21,17 @@ from facelume.io.hdr_picture import load_hdr_picture
 
 
 def directions_of_environment_map(
-    height: int, width: int, *, dtype: torch.dtype = torch.float32
+    height: int,
+    width: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
 ) -> Float[Tensor, "H W 3"]:
     """Unit direction (light axes) of the centre of each pixel of a lat-long map."""
-    polar = (torch.arange(height, dtype=torch.float64) + 0.5) * (torch.pi / height)
-    azimuth = ((torch.arange(width, dtype=torch.float64) + 0.5) / width - 0.5) * (2.0 * torch.pi)
+    rows = torch.arange(height, dtype=torch.float64, device=device)
+    columns = torch.arange(width, dtype=torch.float64, device=device)
+    polar = (rows + 0.5) * (torch.pi / height)
+    azimuth = ((columns + 0.5) / width - 0.5) * (2.0 * torch.pi)
     ring = torch.sin(polar)[:, None]
     x = -ring * torch.sin(azimuth)
     y = torch.cos(polar)[:, None].expand(height, width)
@@ -33,17 +39,25 @@ def directions_of_environment_map(
     return torch.stack((x, y, z), dim=-1).to(dtype)
 
 
-def solid_angles(height: int, width: int, *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " H"]:
+def solid_angles(
+    height: int,
+    width: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, " H"]:
     """Solid angle (steradian) of one pixel of each row, integrated exactly: all pixels sum to 4 pi."""
-    borders = torch.cos(torch.arange(height + 1, dtype=torch.float64) * (torch.pi / height))
+    borders = torch.cos(torch.arange(height + 1, dtype=torch.float64, device=device) * (torch.pi / height))
     return ((borders[:-1] - borders[1:]) * (2.0 * torch.pi / width)).to(dtype)
 
 
 def sh_from_environment_map(radiance: Float[Tensor, "H W 3"]) -> Float[Tensor, "9 3"]:
     """Project a lat-long map of linear radiance onto the nine basis functions (light axes)."""
     height, width, _ = radiance.shape
-    basis = sh_basis(directions_of_environment_map(height, width, dtype=torch.float64))
-    weighted = radiance.to(torch.float64) * solid_angles(height, width, dtype=torch.float64)[:, None, None]
+    device = radiance.device
+    basis = sh_basis(directions_of_environment_map(height, width, dtype=torch.float64, device=device))
+    angles = solid_angles(height, width, dtype=torch.float64, device=device)
+    weighted = radiance.to(torch.float64) * angles[:, None, None]
     return torch.einsum("hwk,hwc->kc", basis, weighted).to(radiance.dtype)
 
 
@@ -51,7 +65,9 @@ def environment_map_from_sh(
     sh_radiance: Float[Tensor, "9 3"], height: int = 64, width: int = 128
 ) -> Float[Tensor, "H W 3"]:
     """Lat-long picture of a light; band-limited radiance may be negative in places."""
-    directions = directions_of_environment_map(height, width, dtype=sh_radiance.dtype)
+    directions = directions_of_environment_map(
+        height, width, dtype=sh_radiance.dtype, device=sh_radiance.device
+    )
     return sh_basis(directions) @ sh_radiance
 
 

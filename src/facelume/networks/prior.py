@@ -203,9 +203,8 @@ class PriorNetwork(nn.Module):
         """Start the landmark head at a mean shape (crop pixels) instead of at the crop centre."""
         with torch.no_grad():
             nn.init.normal_(self.landmark_head.output.weight, std=1e-2)
-            bias = torch.cat(
-                [(landmarks_px / CROP_SIZE_PX * 2 - 1).flatten(), torch.full((NUM_LANDMARKS,), 2.0)]
-            )
+            places = (landmarks_px / CROP_SIZE_PX * 2 - 1).flatten()
+            bias = torch.cat([places, places.new_full((NUM_LANDMARKS,), 2.0)])
             self.landmark_head.output.bias.copy_(bias)
 
     def forward(self, crop_srgb: Float[Tensor, "b 3 H W"]) -> PriorOutput:
