@@ -2,10 +2,14 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from facelume.data.distributions import Mixture
 
 # Relative and absolute tolerance of results that should be equal, where a test names none of its own. On the
 # CPU they are those of torch.testing; a GPU sums in another order.
@@ -59,3 +63,74 @@ def gltf_issues() -> Callable[[Path], dict]:
         return json.loads(done.stdout)
 
     return validate
+
+
+def _places(config: Any) -> Iterator[tuple[str, ...]]:
+    """The path of every value below a configuration; a mixture counts as one value."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value) and not isinstance(value, Mixture):
+            yield from ((field.name, *below) for below in _places(value))
+        else:
+            yield (field.name,)
+
+
+def _value_at(config: Any, place: tuple[str, ...]) -> Any:
+    return _value_at(getattr(config, place[0]), place[1:]) if place else config
+
+
+def _with_value(config: Any, place: tuple[str, ...], value: Any) -> Any:
+    if not place:
+        return value
+    return replace(config, **{place[0]: _with_value(getattr(config, place[0]), place[1:], value)})
+
+
+_OTHER_TUPLES = {
+    "weights": lambda value: (0.0,) * (len(value) - 1) + (1.0,),
+    "groups": lambda _: (),
+    "beta": lambda value: (value[1] * 2, value[0]),
+    "choices": lambda value: tuple(0.3 * entry + 0.1 for entry in value),
+    "tints": lambda value: tuple(0.3 * entry + 0.1 for entry in value),
+    "mean": lambda value: tuple(0.3 * entry + 0.1 for entry in value),
+}
+
+
+def _other(name: str, value: Any) -> Any:
+    """Another value that the field can hold."""
+    words = name.split("_")
+    if isinstance(value, Mixture):
+        return type(value)(1.0, *(0.0 for _ in value.shares[1:]))
+    if isinstance(value, tuple) and "range" in words:
+        return (value[1], value[1] + 1) if isinstance(value[0], int) else (0.5 * (value[0] + value[1]),) * 2
+    if isinstance(value, tuple):
+        return next(change(value) for word, change in _OTHER_TUPLES.items() if word in words)
+    if isinstance(value, bool):
+        return not value
+    if "fraction" in words:
+        return 0.0 if value == 1.0 else 1.0
+    return value / 20 if "limit" in words else 2 * value + type(value)(1)
+
+
+@pytest.fixture(scope="session")
+def every_change() -> Callable[[Any], Iterator[tuple[str, Any]]]:
+    """Walks a configuration of drawn data: dotted name of each value, and the whole with that one changed."""
+
+    def changes(config: Any) -> Iterator[tuple[str, Any]]:
+        for place in _places(config):
+            changed = _with_value(config, place, _other(place[-1], _value_at(config, place)))
+            assert changed != config
+            yield ".".join(place), changed
+
+    return changes
+
+
+@pytest.fixture(scope="session")
+def all_changed() -> Callable[[Any], Any]:
+    """Changes every value of a configuration of drawn data."""
+
+    def change(config: Any) -> Any:
+        for place in _places(config):
+            config = _with_value(config, place, _other(place[-1], _value_at(config, place)))
+        return config
+
+    return change

@@ -26,8 +26,9 @@ class Distributions:
 
     What a field may hold follows from a word in its name: ``fraction`` is a probability, ``range`` a
     :data:`Range` or :data:`CountRange`, ``num`` a count, ``sigma`` a standard deviation, ``limit`` the
-    largest size of a number of either sign, ``beta`` the two shapes of a beta distribution (from 0 to 1),
-    ``choices`` values that are equally likely, ``weights`` probabilities that sum to 1.
+    largest size of a number of either sign, ``least`` a smallest length, ``beta`` the two shapes of a beta
+    distribution (from 0 to 1), ``choices`` values that are equally likely, ``weights`` probabilities that sum
+    to 1.
 
     Raises:
         UsageError: A field holds something else; the message names it.
@@ -55,6 +56,7 @@ _RULES = {
     "num": (lambda value: np.min(value) >= 0, "0 or more"),
     "sigma": (lambda value: value >= 0, "a standard deviation, 0 or more"),
     "limit": (lambda value: value >= 0, "0 or more"),
+    "least": (lambda value: value > 0, "above 0"),
     "beta": (lambda value: len(value) == 2 and min(value) > 0, "two numbers above 0"),
     "choices": (lambda value: len(value) > 0, "at least one value"),
     "weights": (_is_weights, "probabilities that sum to 1"),

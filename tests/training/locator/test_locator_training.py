@@ -21,6 +21,7 @@ from facelume.training.locator.batches import read_pictures
 from facelume.training.locator.config import LocatorDataConfig, LocatorLossWeights, LocatorTrainingConfig
 from facelume.training.locator.export import export_weights, sources_of
 from facelume.training.locator.losses import encode_faces, locator_losses, stack_targets
+from facelume.training.locator.scene_config import SceneConfig
 from facelume.training.locator.scenes import SceneComposer, SceneFace, load_scene_photo
 from facelume.training.locator.train import train
 from facelume.training.locator.validation import calibrate
@@ -99,7 +100,7 @@ def _config(data_root: Path, output: Path, **changes) -> LocatorTrainingConfig:
 def composer(data_root: Path) -> SceneComposer:
     photos = [load_scene_photo(record) for record in load_photo_records(data_root, ("drawn",))]
     background = [np.full((80, 80, 3), 90, np.uint8)]
-    return SceneComposer(photos, background, side_px=128, rng=np.random.default_rng(1))
+    return SceneComposer(photos, background, SceneConfig(), side_px=128, rng=np.random.default_rng(1))
 
 
 def test_points_of_composed_faces_lie_on_the_eyes_and_keep_their_order(composer):

@@ -35,9 +35,10 @@ def load_sources(data: LocatorDataConfig) -> tuple[list[ScenePhoto], list[UInt8[
     environments = load_environment_pictures(data.environment_maps, data.environment_names)
     pictures = read_pictures(data.background_folders)
     strips = [strip for record in records if _has_wide_borders(record) for strip in faceless_windows(record)]
-    # The few real pictures and maps are repeated so that they are drawn about as often as the many strips.
-    repeats = max(1, len(strips) // (2 * max(1, len(pictures))))
-    environment_repeats = max(1, len(strips) // (4 * max(1, len(environments))))
+    # The few real pictures and maps are repeated: there are far more strips.
+    kinds = data.scenes.backgrounds
+    repeats = max(1, int(kinds.pictures_per_strip * len(strips) // max(1, len(pictures))))
+    environment_repeats = max(1, int(kinds.environments_per_strip * len(strips) // max(1, len(environments))))
     backgrounds = strips + pictures * repeats + environments * environment_repeats
     if not records or not backgrounds:
         raise UsageError(
@@ -72,7 +73,8 @@ def _validation_scenes(
         return []
     photos = [load_scene_photo(record) for record in records]
     rng = np.random.default_rng([config.loop.seed, _VALIDATION_SEED])
-    composer = SceneComposer(photos, backgrounds, side_px=config.data.side_px, rng=rng)
+    data = config.data
+    composer = SceneComposer(photos, backgrounds, data.scenes, side_px=data.side_px, rng=rng)
     return [composer.draw() for _ in range(config.num_validation_scenes)]
 
 
@@ -97,8 +99,10 @@ class LocatorObjective(Objective):
     def losses(self, network: nn.Module, step: Step) -> Mapping[str, Tensor]:
         """Weighted losses of a batch of new scenes."""
         if self._drawing is None:
-            side_px, rng = self.config.data.side_px, step.random.numpy
-            self._drawing = SceneComposer(self.photos, self.backgrounds, side_px=side_px, rng=rng)
+            data, rng = self.config.data, step.random.numpy
+            self._drawing = SceneComposer(
+                self.photos, self.backgrounds, data.scenes, side_px=data.side_px, rng=rng
+            )
         return self._scene_losses(network, [self._drawing.draw() for _ in range(step.batch_size)])
 
     def _scene_losses(self, network: nn.Module, scenes: Sequence[Scene]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from facelume.data.photos import PHOTO_SETS
 from facelume.errors import UsageError
 from facelume.networks.locator import STRIDE_PX, LocatorConfig
 from facelume.training.config import LoopConfig
+from facelume.training.locator.scene_config import SceneConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class LocatorDataConfig:
         background_folders: Folders of further pictures without faces (JPEG, PNG).
         validation_background_folders: Folders of pictures without faces on which false positives are counted.
         side_px: Side of a scene, a multiple of 8.
+        scenes: What scenes look like.
     """
 
     photos: Path
@@ -34,6 +36,7 @@ class LocatorDataConfig:
     background_folders: tuple[Path, ...] = ()
     validation_background_folders: tuple[Path, ...] = ()
     side_px: int = 160
+    scenes: SceneConfig = field(default_factory=SceneConfig)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ def calibrated(network: LocatorNetwork, config: LocatorTrainingConfig) -> Locato
     """Return the network with slope and offset of its score fitted to unseen scenes of training photos."""
     photos, backgrounds = load_sources(config.data)
     rng = np.random.default_rng((config.loop.seed, 2**32))
-    composer = SceneComposer(photos, backgrounds, side_px=2 * config.data.side_px, rng=rng)
+    composer = SceneComposer(
+        photos, backgrounds, config.data.scenes, side_px=2 * config.data.side_px, rng=rng
+    )
     scenes = [composer.draw() for _ in range(config.num_calibration_scenes)]
     logits, is_face = label_detections(network, scenes)
     scored = calibrate(network.config, logits, is_face)

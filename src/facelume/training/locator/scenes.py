@@ -7,22 +7,27 @@ pixels of the scene.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageFilter
 from scipy.spatial import ConvexHull
 
+from facelume.data.distributions import draw_count, draw_log_uniform
 from facelume.data.photos import PhotoRecord
 from facelume.geometry import box_size, five_points, mesh_box
 from facelume.geometry.face_mesh import NUM_MESH_POINTS
 from facelume.training.locator.backgrounds import BackgroundPainter, sample_edge
+from facelume.training.locator.flaws import spoil
 from facelume.training.locator.occluders import draw_cloth, draw_glasses
+from facelume.training.locator.scene_config import PlacementConfig, SceneConfig
 
+# Faces of photos in memory are at most so large: scenes hold few larger ones, and those may be soft.
 _CACHED_FACE_PX = 144.0
-_LARGEST_WHOLE_PX = 120.0
-_CLOSE_UP_PX = 300.0
+# The stack of halved pictures ends where the face, or the picture, is smaller than this.
+_LEAST_FACE_PX, _LEAST_SIDE_PX = 9.0, 8
+# From so many pasted photos on, they are smaller, so that they cover each other less.
+_CROWD = 3
 _MIRRORED_POINTS = (1, 0, 2, 4, 3)
 
 
@@ -85,7 +90,7 @@ def load_scene_photo(record: PhotoRecord) -> ScenePhoto:
     sides = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     ratio = np.array(sides) / np.array(picture.size)
     mips = [picture.resize(sides, Image.Resampling.BOX) if scale < 1.0 else picture]
-    while size * scale / 2 ** len(mips) >= 9.0 and min(mips[-1].size) >= 8:
+    while size * scale / 2 ** len(mips) >= _LEAST_FACE_PX and min(mips[-1].size) >= _LEAST_SIDE_PX:
         mips.append(mips[-1].reduce(2))
     mesh = record.landmarks_px[:NUM_MESH_POINTS, :2] * ratio
     return ScenePhoto(
@@ -102,6 +107,7 @@ class SceneComposer:
     Args:
         photos: Photos with faces.
         backgrounds: Pictures without faces.
+        config: How often what is drawn.
         side_px: Side of a scene.
         rng: Source of all randomness.
     """
@@ -110,56 +116,64 @@ class SceneComposer:
         self,
         photos: list[ScenePhoto],
         backgrounds: list[UInt8[np.ndarray, "_ _ 3"]],
+        config: SceneConfig,
         *,
         side_px: int,
         rng: np.random.Generator,
     ) -> None:
         self._photos = photos
-        self._painter = BackgroundPainter(backgrounds, side_px=side_px, rng=rng)
+        self._config = config
+        self._painter = BackgroundPainter(backgrounds, config.backgrounds, side_px=side_px, rng=rng)
         self._side = side_px
         self._rng = rng
 
     def draw(self) -> Scene:
         """Compose one scene: a background, one photo over the whole scene, or several on a background."""
-        rng, side = self._rng, self._side
-        kind = rng.random()
+        rng, side, config = self._rng, self._side, self._config
+        kind = config.kinds.pick(rng.random())
         faces: list[SceneFace] = []
-        if 0.1 <= kind < 0.45:
-            largest = _CLOSE_UP_PX if kind < 0.17 else _LARGEST_WHOLE_PX
-            smallest = _LARGEST_WHOLE_PX if kind < 0.17 else 12.0
-            canvas, faces = self._whole_photo(float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))))
+        num_pastes = 0
+        if kind == "close_up":
+            canvas, faces = self._whole_photo(
+                draw_log_uniform(config.close_up_range_px, rng), is_close_up=True
+            )
+        elif kind == "whole_photo":
+            canvas, faces = self._whole_photo(draw_log_uniform(config.whole_range_px, rng), is_close_up=False)
+            if rng.random() < config.extra_fraction:
+                num_pastes = draw_count(config.num_extra_range, rng)
         else:
             canvas = self._painter.draw()
-        num_pastes = 0
-        if kind >= 0.45:
-            num_pastes = int(rng.integers(1, 8))
-        elif kind >= 0.17 and rng.random() < 0.2:
-            num_pastes = int(rng.integers(1, 3))
+            if kind == "pasted":
+                num_pastes = draw_count(config.num_pasted_range, rng)
+        sizes_px = config.pasted_range_px if num_pastes < _CROWD else config.crowd_range_px
         owner = np.zeros((side, side), dtype=np.int32)
         pasted: list[tuple[SceneFace, int]] = []
         for index in range(1, num_pastes + 1):
-            largest = 130.0 if num_pastes < 3 else 70.0
-            size = float(np.exp(rng.uniform(np.log(10.0), np.log(largest))))
-            face = self._paste(canvas, owner, index, size, with_face=rng.random() < 0.62)
+            size = draw_log_uniform(sizes_px, rng)
+            with_face = rng.random() < config.erasures.kept_fraction
+            face = self._paste(canvas, owner, index, size, with_face=with_face)
             if face is not None:
                 pasted.append((face, index))
         visible = [
             SceneFace(f.box_px, f.points_px, _visible_share(f.box_px, owner, index)) for f, index in pasted
         ]
         whole = [SceneFace(f.box_px, f.points_px, _visible_share(f.box_px, owner, 0)) for f in faces]
-        return Scene(self._degrade(self._cut_out(canvas, whole + visible)), whole + visible)
+        canvas = self._cover(canvas, whole + visible)
+        return Scene(spoil(canvas, config.flaws, rng), whole + visible)
 
-    def _whole_photo(self, size: float) -> tuple[UInt8[np.ndarray, "S S 3"], list[SceneFace]]:
+    def _whole_photo(
+        self, size: float, *, is_close_up: bool
+    ) -> tuple[UInt8[np.ndarray, "S S 3"], list[SceneFace]]:
         """One photo over the scene, its edge repeated outside, as the locator pads tight crops."""
-        rng, side = self._rng, self._side
+        rng, side, placement = self._rng, self._side, self._config.placement
         photo = self._photos[rng.integers(len(self._photos))]
         mip, mip_scale = _choose_mip(photo, size)
-        angle = _draw_angle(rng) if rng.random() < 0.5 else 0.0
+        angle = _draw_angle(placement, rng) if rng.random() < placement.tilted_fraction else 0.0
         centre = photo.points_px.mean(axis=0)
-        spread = size if size > _LARGEST_WHOLE_PX else max(0.0, side - 0.8 * size)
+        spread = size if is_close_up else max(0.0, side - 0.8 * size)
         target = side / 2 + rng.uniform(-0.5, 0.5, 2) * spread
         scene_from_photo = _similarity(
-            size / photo.size_px, angle, widening=_draw_widening(rng), source=centre, target=target
+            size / photo.size_px, angle, widening=_draw_widening(placement, rng), source=centre, target=target
         )
         photo_from_scene = np.linalg.inv(np.vstack((scene_from_photo, (0, 0, 1))))
         x, y = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
@@ -167,7 +181,7 @@ class SceneComposer:
             photo_from_scene[:2, :2] @ np.stack((x.ravel(), y.ravel())) + photo_from_scene[:2, 2:]
         ) * mip_scale
         canvas = sample_edge(np.asarray(mip), source[0] - 0.5, source[1] - 0.5).reshape(side, side, 3)
-        if rng.random() < 0.2:
+        if rng.random() < self._config.erasures.whole_fraction:
             return self._erase(canvas, _map(scene_from_photo, photo.outline_px)), []
         return canvas, [_face_of(photo, scene_from_photo)]
 
@@ -187,8 +201,8 @@ class SceneComposer:
         target = rng.uniform(-0.1 * size, side + 0.1 * size, 2)
         matrix = _similarity(
             size / photo.size_px,
-            _draw_angle(rng),
-            widening=_draw_widening(rng),
+            _draw_angle(self._config.placement, rng),
+            widening=_draw_widening(self._config.placement, rng),
             source=photo.points_px.mean(axis=0),
             target=target,
         )
@@ -214,28 +228,28 @@ class SceneComposer:
 
     def _alpha(self, photo: ScenePhoto, extent: tuple[int, int], mip_scale: float) -> Image.Image:
         """Opacity of a paste: the whole picture, hard or feathered, or an oval around the head."""
-        rng = self._rng
+        rng, edges = self._rng, self._config.edges
         width, height = extent
-        if rng.random() < 0.35:
+        if rng.random() < edges.whole_fraction:
             return Image.new("L", extent, 255)
         x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-        if rng.random() < 0.5:
-            feather = rng.uniform(0.02, 0.12) * min(extent)
+        if rng.random() < edges.feathered_fraction:
+            feather = rng.uniform(*edges.feather_range) * min(extent)
             edge = np.minimum(np.minimum(x, width - x)[None], np.minimum(y, height - y)[:, None])
             alpha = np.clip(edge / feather, 0, 1)
         else:
             low, high = photo.outline_px.min(axis=0) * mip_scale, photo.outline_px.max(axis=0) * mip_scale
-            radius = (high - low) / 2 * rng.uniform(1.15, 1.7)
+            radius = (high - low) / 2 * rng.uniform(*edges.oval_range)
             centre = (low + high) / 2 - np.array((0.0, 0.1 * radius[1]))
             distance = np.hypot((x[None] - centre[0]) / radius[0], (y[:, None] - centre[1]) / radius[1])
-            alpha = np.clip((1.0 - distance) / rng.uniform(0.03, 0.25), 0, 1)
+            alpha = np.clip((1.0 - distance) / rng.uniform(*edges.oval_edge_range), 0, 1)
         return Image.fromarray((alpha * 255).astype(np.uint8))
 
     def _erase(
         self, picture: UInt8[np.ndarray, "H W 3"], outline_px: Float[np.ndarray, "n 2"]
     ) -> UInt8[np.ndarray, "H W 3"]:
         """Return the picture with the face inside the outline blurred away, shuffled, or covered."""
-        rng = self._rng
+        rng, erasures = self._rng, self._config.erasures
         height, width = picture.shape[:2]
         low = np.clip(np.floor(outline_px.min(axis=0)), 0, (width, height)).astype(int)
         high = np.clip(np.ceil(outline_px.max(axis=0)), 0, (width, height)).astype(int)
@@ -245,12 +259,12 @@ class SceneComposer:
         result = picture.copy()
         region = (slice(low[1], high[1]), slice(low[0], high[0]))
         inside = result[region]
-        kind = rng.random()
-        if kind < 0.35:
+        kind = erasures.kinds.pick(rng.random())
+        if kind == "blurred":
             radius = 0.3 * float(extent.max())
             inside[:] = np.asarray(Image.fromarray(inside).filter(ImageFilter.BoxBlur(radius)))
-        elif kind < 0.65:
-            cells = rng.integers(3, 6)
+        elif kind == "shuffled":
+            cells = draw_count(erasures.num_cells_range, rng)
             rows, columns = (
                 np.array_split(np.arange(extent[1]), cells),
                 np.array_split(np.arange(extent[0]), cells),
@@ -270,64 +284,37 @@ class SceneComposer:
             inside[:] = np.asarray(texture)
         return result
 
-    def _cut_out(
+    def _cover(
         self, canvas: UInt8[np.ndarray, "S S 3"], faces: list[SceneFace]
     ) -> UInt8[np.ndarray, "S S 3"]:
         """Cover a part of some faces: a small rectangle, dark glasses, or everything below the nose."""
-        rng = self._rng
+        rng, covers = self._rng, self._config.covers
         for face in faces:
-            kind = rng.random()
+            kind = covers.kinds.pick(rng.random())
             low, extent = face.box_px[:2], face.box_px[2:] - face.box_px[:2]
-            if kind < 0.12:
-                hole = np.maximum(1, extent * rng.uniform(0.1, 0.35, 2)).astype(int)
+            if kind == "rectangle":
+                hole = np.maximum(1, extent * rng.uniform(*covers.rectangle_range, 2)).astype(int)
                 corner = np.clip(low + rng.uniform(0, 1, 2) * (extent - hole), 0, self._side - 1).astype(int)
                 target = canvas[corner[1] : corner[1] + hole[1], corner[0] : corner[0] + hole[0]]
-                target[:] = rng.integers(0, 256, target.shape if rng.random() < 0.3 else 3, dtype=np.uint8)
-            elif kind < 0.17:
-                canvas = draw_glasses(canvas, face.points_px, rng)
-            elif kind < 0.2:
+                is_noisy = rng.random() < covers.noisy_fraction
+                target[:] = rng.integers(0, 256, target.shape if is_noisy else 3, dtype=np.uint8)
+            elif kind == "glasses":
+                canvas = draw_glasses(canvas, face.points_px, covers, rng)
+            elif kind == "cloth":
                 canvas = draw_cloth(canvas, face.points_px, rng)
         return canvas
 
-    def _degrade(self, canvas: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "S S 3"]:
-        """Colour, contrast, grey, blur, lower resolution, noise and JPEG artefacts."""
-        rng, side = self._rng, self._side
-        levels = np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]
-        gain = np.exp(rng.normal(0.0, 0.22) + rng.normal(0.0, 0.07, 3))
-        curve = np.power(levels, np.exp(rng.normal(0.0, 0.3))) * gain
-        curve = (curve - 0.5) * np.exp(rng.normal(0.0, 0.2)) + 0.5 + rng.normal(0.0, 0.06)
-        table = (np.clip(curve, 0, 1) * 255).astype(np.uint8)
-        picture = np.stack([table[canvas[..., channel], channel] for channel in range(3)], axis=-1)
-        if rng.random() < 0.15:
-            picture = np.repeat(np.asarray(Image.fromarray(picture).convert("L"))[..., None], 3, axis=-1)
-        if rng.random() < 0.2:
-            picture = np.asarray(
-                Image.fromarray(picture).filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.5)))
-            )
-        if rng.random() < 0.1:
-            small = int(side / rng.uniform(1.2, 2.2))
-            picture = np.asarray(Image.fromarray(picture).resize((small, small), 2).resize((side, side), 2))
-        if rng.random() < 0.25:
-            noise = rng.standard_normal((side, side, 3), dtype=np.float32) * (rng.uniform(2, 16))
-            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-        if rng.random() < 0.3:
-            buffer = BytesIO()
-            Image.fromarray(picture).save(buffer, "JPEG", quality=int(rng.integers(25, 90)))
-            picture = np.asarray(Image.open(buffer))
-        return np.ascontiguousarray(picture)
+
+def _draw_angle(config: PlacementConfig, rng: np.random.Generator) -> float:
+    limit = config.tilt_limit_rad
+    if rng.random() < config.usual_fraction:
+        return float(np.clip(rng.normal(0.0, config.tilt_sigma_rad), -limit, limit))
+    return float(rng.uniform(-limit, limit))
 
 
-def _draw_angle(rng: np.random.Generator) -> float:
-    return (
-        float(np.clip(rng.normal(0.0, 0.3), -0.9, 0.9))
-        if rng.random() < 0.8
-        else float(rng.uniform(-0.9, 0.9))
-    )
-
-
-def _draw_widening(rng: np.random.Generator) -> float:
+def _draw_widening(config: PlacementConfig, rng: np.random.Generator) -> float:
     """Factor of the width: now and then narrower, as of a head that is turned away; half are mirrored."""
-    factor = rng.uniform(0.7, 1.08) if rng.random() < 0.3 else 1.0
+    factor = rng.uniform(*config.narrowed_range) if rng.random() < config.narrowed_fraction else 1.0
     return float(factor if rng.random() < 0.5 else -factor)
 
 
