@@ -21,10 +21,11 @@ from facelume.training.locator.batches import read_pictures
 from facelume.training.locator.config import LocatorDataConfig, LocatorLossWeights, LocatorTrainingConfig
 from facelume.training.locator.export import export_weights, sources_of
 from facelume.training.locator.losses import encode_faces, locator_losses, stack_targets
-from facelume.training.locator.scene_config import SceneConfig
+from facelume.training.locator.scene_config import SceneConfig, SceneKinds
 from facelume.training.locator.scenes import SceneComposer, SceneFace, load_scene_photo
 from facelume.training.locator.train import train
 from facelume.training.locator.validation import calibrate
+from facelume.training.log import METRICS_NAME
 from facelume.training.loop import StepReport
 
 RED_EYE, BLUE_EYE = (255, 0, 0), (0, 0, 255)
@@ -253,6 +254,19 @@ def test_release_trains_calibrates_measures_and_registers(data_root, tmp_path):
     assert "CelebA" not in record.training_data
     locator = NetworkLocator.load("drawn-1", folder=tmp_path / "run" / "weights")
     assert locator.locate(np.full((90, 90, 3), 90, np.uint8)) == []
+
+
+def test_every_scene_of_a_run_is_as_its_run_file_says(data_root, tmp_path):
+    """Without any face in its scenes a run has nothing to say about boxes, and nothing to calibrate on."""
+    config = _config(data_root, tmp_path / "run")
+    faceless = SceneConfig(kinds=SceneKinds(background=1.0, close_up=0.0, whole_photo=0.0, pasted=0.0))
+    config = replace(config, data=replace(config.data, scenes=faceless))
+    trained = train(config)
+    lines = [json.loads(line) for line in (config.output / METRICS_NAME).read_text().splitlines()]
+    assert {line["kind"] for line in lines} == {"training", "validation"}
+    assert all(line["box"] == line["points"] == 0.0 for line in lines)
+    with pytest.raises(UsageError, match="0 faces"):
+        export_weights(trained, config)
 
 
 def test_calibration_without_any_face_is_refused():
