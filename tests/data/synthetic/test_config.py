@@ -314,3 +314,20 @@ def test_the_documentation_names_every_part() -> None:
     found = list(parts(SyntheticConfig()))
     assert len(found) > 15
     assert [part for part in found if f"`{part}`" not in page] == []
+
+
+def test_the_room_has_one_face_to_the_outside() -> None:
+    root = Path(__file__).parents[3]
+    inside = root / "src" / "facelume" / "data" / "synthetic"
+    sources = [
+        path
+        for folder in ("src", "tools", "examples", "benchmarks")
+        for path in (root / folder).rglob("*.py")
+    ]
+    assert len(sources) > 100
+    behind = [
+        path.name
+        for path in sources
+        if inside not in path.parents and "from facelume.data.synthetic." in path.read_text(encoding="utf-8")
+    ]
+    assert behind == []

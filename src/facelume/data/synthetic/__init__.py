@@ -9,15 +9,20 @@ from facelume.data.synthetic.faces import (
     stack,
 )
 from facelume.data.synthetic.scene import SyntheticScene
+from facelume.data.synthetic.skin import random_skin
 from facelume.data.synthetic.skin_config import SkinConfig
+from facelume.data.synthetic.skin_detail import MELANIN, procedural_detail
 
 __all__ = [
+    "MELANIN",
     "SkinConfig",
     "SyntheticConfig",
     "SyntheticFaces",
     "SyntheticScene",
     "generate",
     "load_environment_maps",
+    "procedural_detail",
+    "random_skin",
     "read_shard",
     "stack",
 ]

@@ -54,7 +54,7 @@ class SyntheticCrops:
     """Synthetic faces of a folder of shards, in memory at the resolution of the training.
 
     Args:
-        folder: Shards of :func:`facelume.data.synthetic.faces.write_shard`.
+        folder: Shards of :func:`facelume.data.synthetic.generate`.
         side_px: Resolution of the training.
         model: Face model that they must have been drawn from.
 
