@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -263,3 +265,10 @@ class FaceModel:
         columns = control.transpose(0, 1).reshape(control.shape[1], -1)
         dense = torch.sparse.mm(self.linear.subdivision, columns)
         return dense.reshape(-1, control.shape[0], 3).transpose(0, 1)
+
+
+def atlas_id_of(uvs: np.ndarray, uv_faces: np.ndarray) -> str:
+    """First 16 hex digits of the SHA-256 over float32 ``uvs`` and int32 ``uv_faces``."""
+    digest = hashlib.sha256(np.ascontiguousarray(uvs, np.float32).tobytes())
+    digest.update(np.ascontiguousarray(uv_faces, np.int32).tobytes())
+    return digest.hexdigest()[:16]

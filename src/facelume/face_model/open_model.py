@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facelume.errors import AssetError
 from facelume.face_model.albedo import load_albedo_basis
-from facelume.face_model.model import FaceModel, LinearShape, Symmetry
+from facelume.face_model.model import FaceModel, LinearShape, Symmetry, atlas_id_of
 from facelume.types import LandmarkEmbedding, Topology
 
 ASSET_FOLDER = Path(__file__).parent / "assets"
@@ -109,13 +109,6 @@ def _from_arrays(arrays: dict[str, np.ndarray], sha256: str, folder: Path) -> Fa
         },
         albedo=load_albedo_basis(folder / ALBEDO_FILE),
     )
-
-
-def atlas_id_of(uvs: np.ndarray, uv_faces: np.ndarray) -> str:
-    """First 16 hex digits of the SHA-256 over float32 ``uvs`` and int32 ``uv_faces``."""
-    digest = hashlib.sha256(np.ascontiguousarray(uvs, np.float32).tobytes())
-    digest.update(np.ascontiguousarray(uv_faces, np.int32).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def expression_partners(names: tuple[str, ...]) -> list[int]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facelume.errors import UsageError
-from facelume.face_model.licensed.assemble import FaceModelSource
 from facelume.face_model.licensed.bfm2009 import BFM2009, load_bfm2009
 from facelume.face_model.licensed.bfm_h5 import BFM2017, BFM2019, load_bfm_h5
 from facelume.face_model.licensed.flame import FLAME2020, FLAME2023, load_flame
 from facelume.face_model.licensed.ict import ICT, load_ict
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.model import FaceModel
 from facelume.face_model.open_model import load_open_face_model
 

@@ -10,7 +10,6 @@ from facelume.camera import CROP_CAMERA, cam_from_model
 from facelume.errors import AssetError
 from facelume.face_model.licensed.assemble import (
     STRENGTH,
-    FaceModelSource,
     MissingPartWarning,
     ModelParts,
     SurfaceColours,
@@ -22,6 +21,7 @@ from facelume.face_model.licensed.assemble import (
     rows_of_3,
 )
 from facelume.face_model.licensed.disk_atlas import disk_atlas
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.raster import geometry_buffers, render
 from facelume.reflectance import linear_from_srgb
 

@@ -3,7 +3,7 @@
 import pytest
 
 from facelume.errors import AssetError, UsageError
-from facelume.face_model.licensed.assemble import FaceModelSource
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.sources import face_model_sources, load_face_model
 
 NAMES = ("open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict")

@@ -1,9 +1,7 @@
-"""What the loaders of licensed face models share: finding files, checks, assembly of a ``FaceModel``."""
+"""From the parts of an official file to a :class:`FaceModel`: axes, atlas, colours, landmarks."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,16 +15,13 @@ from torch import Tensor
 
 from facelume.errors import AssetError
 from facelume.face_model.licensed.albedo_maps import AlbedoMaps
-from facelume.face_model.model import FaceModel, LinearShape
-from facelume.face_model.open_model import atlas_id_of
+from facelume.face_model.licensed.source import FaceModelSource, files_digest
+from facelume.face_model.model import FaceModel, LinearShape, atlas_id_of
 from facelume.reflectance import linear_from_srgb
 from facelume.types import EYE_PARTS, FacePart, LandmarkEmbedding, Topology, is_part
 from facelume.uv import interpolate_texels, texel_map
 
-FOLDER_VARIABLE = "FACELUME_MODELS"
-DEFAULT_FOLDER = Path("~/.cache/facelume/models")
 MAP_SIZE = 256
-_OR = " or "
 EYE_TO_ORIGIN_M = 0.05
 CORNERS_TO_EYE_M = 0.010
 STRENGTH = (0.0, 1.0)
@@ -35,70 +30,6 @@ DEVIATIONS = (-float("inf"), float("inf"))
 
 class MissingPartWarning(UserWarning):
     """A licensed model lacks something that the open model has."""
-
-
-@dataclass(frozen=True)
-class FaceModelSource:
-    """One face model as ``facelume face-model`` lists it.
-
-    Attributes:
-        name: Name for :func:`facelume.face_model.sources.load_face_model`.
-        summary: What it is.
-        licence: Terms of the model itself.
-        url: Where to register for it and download it.
-        file_sets: Sets of official file names; any one complete set is enough, and of an entry ``a or b`` any
-            one file. Empty for an included model.
-        optional_files: Files that add something (landmarks, masks, textures).
-    """
-
-    name: str
-    summary: str
-    licence: str
-    url: str = ""
-    file_sets: tuple[tuple[str, ...], ...] = ()
-    optional_files: tuple[str, ...] = ()
-
-    @property
-    def is_included(self) -> bool:
-        """True for the model that comes with the package."""
-        return not self.file_sets
-
-    def folder(self, folder: Path | None = None) -> Path:
-        """Where the files are looked for: ``folder``, or ``$FACELUME_MODELS/<name>``."""
-        if folder is not None:
-            return folder.expanduser()
-        return Path(os.environ.get(FOLDER_VARIABLE, DEFAULT_FOLDER)).expanduser() / self.name
-
-    def missing(self, folder: Path | None = None) -> tuple[str, ...]:
-        """Files still needed for the set that is nearest to complete; empty if the model can be loaded."""
-        place = self.folder(folder)
-        lacks = {
-            entries: tuple(e for e in entries if not any(_find(place, name) for name in e.split(_OR)))
-            for entries in self.file_sets
-        }
-        nearest = min(lacks, key=lambda entries: len(lacks[entries]) / len(entries), default=())
-        return lacks.get(nearest, ())
-
-    def locate(self, folder: Path | None = None) -> dict[str, Path]:
-        """Official file name to path, for all files that are there; they may stand in subfolders.
-
-        Raises:
-            AssetError: If no set is complete; the message names each missing file and where to get it.
-        """
-        place = self.folder(folder)
-        missing = self.missing(folder)
-        if missing:
-            other = [" + ".join(s) for s in self.file_sets if not set(missing) <= set(s)]
-            instead = f" (or instead: {'; '.join(other)})" if other else ""
-            raise AssetError(
-                f"face model {self.name!r} lacks {', '.join(missing)} in {place}{instead}. Register at and "
-                f"download from {self.url}, unpack there, or set {FOLDER_VARIABLE} to the folder that holds "
-                f"{self.name}/"
-            )
-        entries = [entry for entries in self.file_sets for entry in entries]
-        names = dict.fromkeys([n for e in entries for n in e.split(_OR)] + list(self.optional_files))
-        found = {name: _find(place, name) for name in names}
-        return {name: path for name, path in found.items() if path is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +110,7 @@ def assemble(source: FaceModelSource, files: Iterable[Path], parts: ModelParts) 
     counter = torch.arange(num_vertices + 1)
     return FaceModel(
         name=source.name,
-        asset_sha256=_digest(files),
+        asset_sha256=files_digest(files),
         atlas_id=atlas_id_of(parts.uvs, parts.uv_faces),
         licence=f"{source.licence} ({source.url})",
         num_identity=len(parts.identity),
@@ -276,22 +207,6 @@ def rows_of_3(matrix: np.ndarray, num_vertices: int | None, *, what: str) -> Flo
         wanted = "a multiple of 3" if num_vertices is None else f"3 x {num_vertices}"
         raise AssetError(f"{what} has shape {np.shape(matrix)}, its rows must be {wanted}: download it again")
     return columns.T.reshape(count, rows // 3, 3)
-
-
-def _find(folder: Path, name: str) -> Path | None:
-    direct = folder / name
-    if direct.is_file():
-        return direct
-    return next(iter(sorted(folder.rglob(name))), None) if folder.is_dir() else None
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(files, key=lambda p: p.name):
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _floats(array: np.ndarray) -> Tensor:

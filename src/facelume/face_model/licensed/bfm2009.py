@@ -24,7 +24,6 @@ from facelume.errors import AssetError
 from facelume.face_model.licensed.assemble import (
     CORNERS_TO_EYE_M,
     DEVIATIONS,
-    FaceModelSource,
     MissingPartWarning,
     ModelParts,
     SurfaceColours,
@@ -34,6 +33,7 @@ from facelume.face_model.licensed.assemble import (
     rows_of_3,
 )
 from facelume.face_model.licensed.disk_atlas import disk_atlas
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.model import FaceModel
 from facelume.types import FacePart
 

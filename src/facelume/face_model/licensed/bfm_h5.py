@@ -19,7 +19,6 @@ from facelume.errors import AssetError
 from facelume.face_model.licensed.assemble import (
     CORNERS_TO_EYE_M,
     DEVIATIONS,
-    FaceModelSource,
     ModelParts,
     SurfaceColours,
     assemble,
@@ -28,6 +27,7 @@ from facelume.face_model.licensed.assemble import (
     rows_of_3,
 )
 from facelume.face_model.licensed.disk_atlas import disk_atlas
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.model import FaceModel
 from facelume.types import FacePart
 

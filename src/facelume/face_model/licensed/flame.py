@@ -25,7 +25,6 @@ from facelume.face_model.licensed.assemble import (
     DEVIATIONS,
     MAP_SIZE,
     STRENGTH,
-    FaceModelSource,
     ModelParts,
     SurfaceColours,
     assemble,
@@ -33,6 +32,7 @@ from facelume.face_model.licensed.assemble import (
     outward,
 )
 from facelume.face_model.licensed.official_pickle import read_pickle, read_pickled_npy
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.model import FaceModel
 from facelume.geometry import rotation_from_rotvec
 from facelume.io.obj import read_obj_geometry

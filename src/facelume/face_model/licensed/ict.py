@@ -18,12 +18,12 @@ from jaxtyping import Float, Int
 from facelume.errors import AssetError
 from facelume.face_model.licensed.assemble import (
     STRENGTH,
-    FaceModelSource,
     ModelParts,
     assemble,
     landmarks_at_vertices,
     outward,
 )
+from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.model import FaceModel
 from facelume.io.obj import read_obj_geometry, read_obj_vertices
 from facelume.types import FacePart
