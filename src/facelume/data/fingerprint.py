@@ -62,12 +62,12 @@ def require_same(found: Fingerprint | None, expected: Fingerprint, place: Path, 
     Raises:
         UsageError: The two differ; the message names every difference.
     """
-    now = plain(expected)
+    now = _flat(plain(expected))
     if found is None:
         raise UsageError(
             f"{place}: these {what} do not say what they were made from; delete them or choose another folder"
         )
-    then = plain(found)
+    then = _flat(plain(found))
     names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     if names:
         changes = "; ".join(f"{name} {_short(then.get(name))}, now {_short(now.get(name))}" for name in names)
@@ -87,6 +87,22 @@ def save_stamped(path: Path, arrays: Mapping[str, np.ndarray], fingerprint: Fing
     partial.replace(path)
 
 
+def load_stamp(path: Path) -> dict[str, Any] | None:
+    """What a file of :func:`save_stamped` says that it was made from; None where it says nothing.
+
+    Raises:
+        UsageError: The file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if _STAMP not in archive.files:
+                return None
+            stamp: dict[str, Any] = json.loads(str(archive[_STAMP]))
+            return stamp
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise UsageError(f"{path}: damaged; delete it, it will be made again") from error
+
+
 def load_stamped(
     path: Path, names: Sequence[str], fingerprint: Fingerprint, what: str
 ) -> dict[str, np.ndarray]:
@@ -101,13 +117,20 @@ def load_stamped(
     Raises:
         UsageError: They were made from something else, or the file is damaged.
     """
+    require_same(load_stamp(path), fingerprint, path, what)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found = json.loads(str(archive[_STAMP])) if _STAMP in archive.files else None
-            require_same(found, fingerprint, path, what)
             return {name: archive[name] for name in names}
     except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UsageError(f"{path}: damaged; delete it, it will be made again") from error
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested objects by dotted names, so that a message names what differs and no more."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _short(value: Any, limit: int = 60) -> str:

@@ -16,10 +16,10 @@ from facelume.data.synthetic import (
 )
 from facelume.data.synthetic.config import HeadConfig, PoseConfig
 from facelume.data.synthetic.cover_config import GlassesConfig, HandConfig, StrandsConfig
-from facelume.data.synthetic.faces import write_shard
 from facelume.data.synthetic.head import place_in_crop, random_expression, random_rotvec
 from facelume.data.synthetic.light import SceneLight
 from facelume.data.synthetic.shade import SkinMaterial, shade_head
+from facelume.data.synthetic.shards import write_shard
 from facelume.data.synthetic.skin import shift_pigment, skin_of_atlas
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
@@ -89,10 +89,12 @@ def test_pigment_shifts_darken_the_skin_and_leave_eyes_alone():
 
 
 def test_shards_come_back(tmp_path, face):
-    write_shard(tmp_path / "a.npz", [face, face], "abc", SyntheticConfig())
+    write_shard(tmp_path / "a.npz", [face, face], {"face_model": "abc"})
     shard = read_shard(tmp_path / "a.npz", "abc")
     np.testing.assert_array_equal(shard["image_srgb"][1], face.image_srgb)
     assert shard["light_sh"].shape == (2, 9, 3)
+    with pytest.raises(UsageError, match='face_model "abc", now "def"'):
+        read_shard(tmp_path / "a.npz", "def")
 
 
 def test_shards_of_another_configuration_are_not_taken_for_those_asked_for(tmp_path, faces):
@@ -101,10 +103,15 @@ def test_shards_of_another_configuration_are_not_taken_for_those_asked_for(tmp_p
     before = (tmp_path / "000_00000.npz").stat()
     generate(plain, tmp_path, num_shards=2, shard_size=1)
     assert (tmp_path / "000_00000.npz").stat().st_mtime_ns == before.st_mtime_ns
-    with pytest.raises(UsageError, match="is_plain true, now false"):
+    with pytest.raises(UsageError, match=r"config\.is_plain true, now false"):
         generate(faces, tmp_path, num_shards=1, shard_size=1)
+    lit = SyntheticFaces(faces.model, [np.ones((4, 8, 3), np.float32)], SyntheticConfig(is_plain=True))
+    with pytest.raises(UsageError, match="environment_maps"):
+        generate(lit, tmp_path, num_shards=1, shard_size=1)
+    with pytest.raises(UsageError, match="faces 1, now 2"):
+        generate(plain, tmp_path, num_shards=1, shard_size=2)
     (tmp_path / "000_00000.npz").write_bytes(b"cut off")
-    with pytest.raises(UsageError, match="do not say what they were made from"):
+    with pytest.raises(UsageError, match="damaged"):
         generate(plain, tmp_path, num_shards=1, shard_size=1)
 
 

@@ -100,7 +100,7 @@ def test_labels_are_read_back_and_refused_when_anything_they_depend_on_changed(
         changed(appearance_stride=1),
     )
     for other, name in zip(others, ("face_model", "crops", "network", "appearance_stride"), strict=True):
-        with pytest.raises(UsageError, match=rf"other settings \({name} .*delete them"):
+        with pytest.raises(UsageError, match=rf"other settings \({name}.*delete them"):
             load_labels(path, other)
 
 

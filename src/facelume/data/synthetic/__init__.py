@@ -1,14 +1,9 @@
 """Synthetic faces with exact labels: heads, skins, light, camera and what covers a face."""
 
 from facelume.data.synthetic.config import SyntheticConfig
-from facelume.data.synthetic.faces import (
-    SyntheticFaces,
-    generate,
-    load_environment_maps,
-    read_shard,
-    stack,
-)
+from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
 from facelume.data.synthetic.scene import SyntheticScene
+from facelume.data.synthetic.shards import generate, read_shard
 from facelume.data.synthetic.skin import random_skin
 from facelume.data.synthetic.skin_config import SkinConfig
 from facelume.data.synthetic.skin_detail import MELANIN, procedural_detail

@@ -7,19 +7,17 @@ coefficients, landmarks, parsing) are exact.
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from facelume.data.fingerprint import plain, require_same
+from facelume.data.fingerprint import Fingerprint, plain
 from facelume.data.synthetic.camera import exposure_gain, random_flaws, take_picture
 from facelume.data.synthetic.config import SyntheticConfig
 from facelume.data.synthetic.scene import SyntheticScene, SyntheticScenes
@@ -77,7 +75,18 @@ def load_environment_maps(path: Path, *, held_out: bool = False) -> dict[str, Fl
 
 
 class SyntheticFaces:
-    """Draws pictures of one face model."""
+    """Draws pictures of one face model.
+
+    Attributes:
+        model: The face model.
+        config: What they look like.
+        fingerprint: What a picture depends on, the source of randomness apart.
+
+    Args:
+        model: The face model.
+        environment_maps: Lat-long maps of radiance; none for studio lamps alone.
+        config: What the pictures look like.
+    """
 
     def __init__(
         self,
@@ -88,6 +97,11 @@ class SyntheticFaces:
         self.model = model
         self.scenes = SyntheticScenes(model, environment_maps, config)
         self.config = config
+        self.fingerprint: Fingerprint = {
+            "face_model": model.asset_sha256,
+            "config": plain(asdict(config)),
+            "environment_maps": _digest(environment_maps),
+        }
         self._skin = skin_of_atlas(model, ALBEDO_SIZE)
         self._detail = skin_detail(model, config.skin.detail)
 
@@ -153,74 +167,13 @@ class SyntheticFaces:
         )
 
 
+def _digest(maps: Sequence[Float[np.ndarray, "H W 3"]]) -> str:
+    digest = hashlib.sha256()
+    for radiance in maps:
+        digest.update(np.ascontiguousarray(radiance, np.float32).tobytes())
+    return digest.hexdigest()
+
+
 def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
     """Stack pictures and labels field by field: field name to array, one row per picture."""
     return {f.name: np.stack([getattr(face, f.name) for face in faces]) for f in fields(SyntheticFace)}
-
-
-def write_shard(
-    path: Path, faces: Sequence[SyntheticFace], face_model_sha256: str, config: SyntheticConfig
-) -> None:
-    """Write pictures and labels, stacked by field, to an uncompressed ``.npz`` (whole or not at all).
-
-    Args:
-        path: The file.
-        faces: What is written.
-        face_model_sha256: Hash of the face model that they show; their coefficients mean nothing without it.
-        config: What they were drawn with; kept in the file as JSON.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            face_model_sha256=np.array(face_model_sha256),
-            config=np.array(json.dumps(plain(asdict(config)))),
-            **stack(faces),
-        )
-    partial.replace(path)
-
-
-def read_shard(path: Path, face_model_sha256: str) -> dict[str, np.ndarray]:
-    """Read a shard of :func:`write_shard`: field name to array, one row per picture.
-
-    Raises:
-        UsageError: The faces show another face model, or do not say which.
-    """
-    with np.load(path, allow_pickle=False) as archive:
-        found = str(archive["face_model_sha256"]) if "face_model_sha256" in archive.files else "unknown"
-        if found != face_model_sha256:
-            raise UsageError(
-                f"{path}: these faces show another face model ({found[:12]}, now {face_model_sha256[:12]}); "
-                f"delete them and draw them again"
-            )
-        return {f.name: archive[f.name] for f in fields(SyntheticFace)}
-
-
-def generate(
-    faces: SyntheticFaces, folder: Path, *, num_shards: int, shard_size: int = 40, seed: int = 0
-) -> None:
-    """Fill ``folder`` with shards ``<seed>_<number>.npz``; shards that are there already are kept.
-
-    Raises:
-        UsageError: A shard that is there was drawn with another configuration, or does not say with which.
-    """
-    for number in range(num_shards):
-        path = folder / f"{seed:03d}_{number:05d}.npz"
-        if path.exists():
-            require_same(_config_of_shard(path), asdict(faces.config), path, "faces")
-            continue
-        rng = np.random.default_rng([seed, number])
-        drawn = [faces.draw(rng) for _ in range(shard_size)]
-        write_shard(path, drawn, faces.model.asset_sha256, faces.config)
-
-
-def _config_of_shard(path: Path) -> dict[str, Any] | None:
-    """The configuration that a shard was drawn with, as JSON; None where it does not say or is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            config: dict[str, Any] = json.loads(str(archive["config"]))
-    except (OSError, KeyError, ValueError, BadZipFile):
-        return None
-    return config
