@@ -7,8 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from facelume import reconstruct
-from facelume.illumination import light_presets
+from facelume import light_presets, reconstruct
 from facelume.io.picture import encode_srgb
 
 PHOTO = Path(__file__).with_name("astronaut.png")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from facelume import Reconstructor
-from facelume.errors import NoFaceError, UnreadableInputError
+from facelume import NoFaceError, Reconstructor, UnreadableInputError
 
 PHOTO = Path(__file__).with_name("astronaut.png")
 PHOTOS = Path("example_results/photos")

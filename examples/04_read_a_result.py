@@ -9,9 +9,8 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from facelume import reconstruct
+from facelume import read_result, reconstruct
 from facelume.io.picture import encode_srgb
-from facelume.pipeline import read_result
 
 PHOTO = Path(__file__).with_name("astronaut.png")
 OUT = Path("example_results/read_a_result")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facelume import Reconstructor
-from facelume.types import FaceDetection
+from facelume import FaceDetection, Reconstructor
 
 PHOTO = Path(__file__).with_name("astronaut.png")
 OUT = Path("example_results/own_detector")
