@@ -120,6 +120,9 @@ def test_coefficient_stage_labels_the_photos_and_trains(face_photos: Path, tmp_p
     assert record.face_model_sha256 == model.asset_sha256
     assert "answers of the network prior-run" in record.training_data
     assert "synthetic faces of the open face model" in record.training_data
+    (drawn,) = record.training[-1]["run"]["synthetic_drawn_with"]
+    assert drawn["face_model"] == model.asset_sha256
+    assert drawn["config"]["head"]["identity_sigma"] == SyntheticConfig().head.identity_sigma
 
     other = replace(second, output=tmp_path / "third", network=replace(NETWORK, landmark_hidden=8))
     with pytest.raises(UsageError, match="another architecture"):

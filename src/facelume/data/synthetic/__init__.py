@@ -3,7 +3,7 @@
 from facelume.data.synthetic.config import SyntheticConfig
 from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
 from facelume.data.synthetic.scene import SyntheticScene
-from facelume.data.synthetic.shards import generate, read_shard
+from facelume.data.synthetic.shards import drawn_with, generate, read_shard
 from facelume.data.synthetic.skin import random_skin
 from facelume.data.synthetic.skin_config import SkinConfig
 from facelume.data.synthetic.skin_detail import MELANIN, procedural_detail
@@ -14,6 +14,7 @@ __all__ = [
     "SyntheticConfig",
     "SyntheticFaces",
     "SyntheticScene",
+    "drawn_with",
     "generate",
     "load_environment_maps",
     "procedural_detail",

@@ -11,6 +11,8 @@ import numpy as np
 from facelume.data.fingerprint import Fingerprint, load_stamp, load_stamped, require_same, save_stamped
 from facelume.data.synthetic.faces import SyntheticFace, SyntheticFaces, stack
 
+_OF_ONE_SHARD = ("seed", "faces")
+
 
 def write_shard(path: Path, faces: Sequence[SyntheticFace], fingerprint: Fingerprint) -> None:
     """Write pictures and labels, stacked by field, to an uncompressed ``.npz``, whole or not at all.
@@ -33,6 +35,16 @@ def read_shard(path: Path, face_model_sha256: str) -> dict[str, np.ndarray]:
     shown = None if stamp is None else {"face_model": stamp.get("face_model")}
     require_same(shown, {"face_model": face_model_sha256}, path, "faces")
     return load_stamped(path, [f.name for f in fields(SyntheticFace)], stamp or {}, "faces")
+
+
+def drawn_with(folder: Path) -> list[Fingerprint]:
+    """What the shards of a folder were drawn from, each different answer once; seeds and numbers left out."""
+    found: list[Fingerprint] = []
+    for path in sorted(folder.glob("*.npz")):
+        stamp = {k: v for k, v in (load_stamp(path) or {}).items() if k not in _OF_ONE_SHARD}
+        if stamp not in found:
+            found.append(stamp)
+    return found
 
 
 def generate(

@@ -18,6 +18,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from facelume.data.crops import INDEX_NAME, CropCache, build_crop_cache, crop_fingerprint, open_crop_cache
 from facelume.data.photos import load_photo_records, mirror_permutation
+from facelume.data.synthetic import drawn_with
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.networks.prior import PriorNetwork
@@ -66,6 +67,8 @@ def train(config: PriorTrainingConfig, *, on_step: Callable[[StepReport], None] 
         objective = CoefficientObjective(config, photos, cache, labels, model)
     convert_conv2d_weight_memory_format(network, torch.channels_last)
     run = run_document(config)
+    if config.data.synthetic is not None and config.data.synthetic_per_step > 0:
+        run["synthetic_drawn_with"] = drawn_with(config.data.synthetic)
     return run_training(
         network, objective, config.output, config.loop, fabric=fabric, run=run, on_step=on_step
     )
