@@ -18,13 +18,11 @@ from facelume.training.log import METRICS_NAME
 PROGRAM = Path(__file__).with_name("two_processes.py")
 
 
-def run(folder: Path, num_steps: int) -> list[dict]:
-    """Run the program to its end; what each process reports."""
-    folder.mkdir(exist_ok=True)
+def test_two_processes_share_a_batch_keep_equal_weights_and_resume_exactly(tmp_path):
     # Processes that share a training find each other by these: not those of a training that runs the tests.
     environment = {k: v for k, v in os.environ.items() if k not in {"LOCAL_RANK", "NODE_RANK", "WORLD_SIZE"}}
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(folder), str(num_steps)],
+        [sys.executable, str(PROGRAM), str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -32,16 +30,12 @@ def run(folder: Path, num_steps: int) -> list[dict]:
         env=environment,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads((folder / f"process_{rank}.json").read_text()) for rank in range(2)]
-
-
-def test_two_processes_share_a_batch_keep_equal_weights_and_resume_exactly(tmp_path):
-    first, second = run(tmp_path / "straight", 6)
-    assert first["drawn"] != second["drawn"]
-    assert first["weights"] == second["weights"]
-    run(tmp_path / "broken", 3)
-    resumed, _ = run(tmp_path / "broken", 6)
-    assert resumed["drawn"] == first["drawn"][3:]
+    first, second = (json.loads((tmp_path / f"process_{rank}.json").read_text()) for rank in range(2))
+    assert first["straight"]["drawn"] != second["straight"]["drawn"]
+    for run in first:
+        assert first[run]["weights"] == second[run]["weights"]
+    assert first["resumed"]["drawn"] == first["straight"]["drawn"][3:]
+    assert second["resumed"]["drawn"] == second["straight"]["drawn"][3:]
     lines = [json.loads(line) for line in (tmp_path / "broken" / METRICS_NAME).read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "training"] == [2, 3, 4, 6]
 

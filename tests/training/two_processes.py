@@ -1,11 +1,14 @@
 """A training that two processes on the CPU share; a program, since it starts itself again.
 
-Usage: two_processes.py FOLDER NUM_STEPS
+It trains six steps in one go, and six again that are broken off after three.
+
+Usage: two_processes.py FOLDER
 """
 
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,9 +38,9 @@ class Line(Objective):
 
 
 def main() -> None:
-    folder, num_steps = Path(sys.argv[1]), int(sys.argv[2])
+    folder = Path(sys.argv[1])
     config = LoopConfig(
-        num_steps=num_steps,
+        num_steps=6,
         batch_size=8,
         learning_rate=0.05,
         average_decay=0.9,
@@ -47,13 +50,14 @@ def main() -> None:
         log_every_steps=2,
     )
     fabric = start_fabric(config)
-    objective = Line()
-    trained = run_training(nn.Linear(1, 1), objective, folder, config, fabric=fabric)
-    report = {
-        "batch": len(objective.drawn),
-        "drawn": objective.drawn,
-        "weights": [float(value) for value in trained.network.parameters()],
-    }
+    report = {}
+    for name, steps in (("straight", 6), ("broken", 3), ("resumed", 6)):
+        objective, run = Line(), replace(config, num_steps=steps)
+        torch.manual_seed(0)
+        place = folder / ("straight" if name == "straight" else "broken")
+        trained = run_training(nn.Linear(1, 1), objective, place, run, fabric=fabric)
+        weights = [float(value) for value in trained.network.parameters()]
+        report[name] = {"drawn": objective.drawn, "weights": weights}
     (folder / f"process_{fabric.global_rank}.json").write_text(json.dumps(report))
 
 
