@@ -19,6 +19,9 @@ demo: $(VENV)/.ready
 	$(BIN)/facelume reconstruct examples/astronaut.png --out demo_result --overwrite
 	@echo "Look at demo_result/astronaut/preview.png first; mesh.glb is the face, albedo.png its texture."
 
+# As in the command line: waiting threads sleep soon, since spinning ones cost several times the work where
+# others share the cores.
+test: export GOMP_SPINCOUNT ?= 1000
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
