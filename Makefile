@@ -22,8 +22,10 @@ demo: $(VENV)/.ready
 # As in the command line: waiting threads sleep soon, since spinning ones cost several times the work where
 # others share the cores.
 test: export GOMP_SPINCOUNT ?= 1000
+# One process of one thread for each core, at most eight.
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 
 # Style, and strict types over src, tools, examples and benchmarks.
 lint: $(VENV)/.ready
