@@ -1,4 +1,8 @@
-"""Albedo coefficients and coarse light of an unwrapped photo."""
+"""Albedo coefficients and coarse light of an unwrapped photo whose skin tone is known.
+
+The tone says how bright and what colour the skin is, so the light's exposure and tint are what is left; the
+lamps say which part of the shading is shadow; what no light explains is the albedo's.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.fitting.photometric import PhotometricConfig, fit_light_and_albedo
+from facelume.fitting.tone_cues import bare_skin_above_lips
+from facelume.illumination import LampFitConfig, fit_lamps, lamp_transport
 
 
 @runtime_checkable
@@ -38,11 +43,13 @@ class LinearAlbedo:
         mean: Albedo at zero coefficients, linear.
         rows: Change per unit of each coefficient.
         mask: Texels that count: the skin of the face, without eyes and inner mouth.
+        tone_mask: Texels whose middle colour is the tone of the skin: no lips, brows, beard or neck.
     """
 
     mean: Float[Tensor, "3 s s"]
     rows: Float[Tensor, "A 3 s s"]
     mask: Float[Tensor, "s s"]
+    tone_mask: Bool[Tensor, "s s"]
 
     @property
     def size(self) -> int:
@@ -73,8 +80,20 @@ def linear_albedo(
         mean = model.albedo_map(torch.zeros(1, model.num_albedo, device=mask.device), 4 * size)
         shifted = model.albedo_map(step * torch.eye(model.num_albedo, device=mask.device), 4 * size)
     rows = (functional.avg_pool2d(shifted, 4) - functional.avg_pool2d(mean, 4)) / step
-    shrunk = functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0]
-    return LinearAlbedo(functional.avg_pool2d(mean, 4)[0], rows, (shrunk > 0.95).float())
+    tone_skin = bare_skin_above_lips(
+        *(model.uv_mask(name, 256) for name in ("face", "eyes", "brows", "lips"))
+    )
+    return LinearAlbedo(
+        mean=functional.avg_pool2d(mean, 4)[0],
+        rows=rows,
+        mask=_shrunk(mask, size),
+        tone_mask=_shrunk(tone_skin.float(), size) > 0,
+    )
+
+
+def _shrunk(mask: Float[Tensor, "m m"], size: int) -> Float[Tensor, "s s"]:
+    """1 where a coarse texel lies in the mask as a whole."""
+    return (functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0] > 0.95).float()
 
 
 @dataclass(frozen=True)
@@ -82,30 +101,43 @@ class AppearanceConfig:
     """Weights of the appearance fit.
 
     Attributes:
-        photometric: Priors of the light and of the picture. Light is held closer to grey than for whole
-            photographs of known tone: a skin the basis does not span must not end up as a coloured light.
-        start_sigma: Expected error, in standard deviations, of the coefficients the fit starts from.
+        lamps: Priors of the light.
+        coefficient_sigma: Spread of the albedo coefficients about zero, standard deviations of the basis:
+            what is said of a face beyond its tone.
+        tone_sigma: How closely the coefficients themselves are led to the tone, relative; what is left is
+            made up by one factor per colour.
+        noise: Standard deviation of the picture around the model, relative to its brightness.
+        num_effective: Number of independent texels that all texels together count for.
+        robust_scale: Relative error, in units of its own spread, from which a texel counts less.
+        clipped: Linear value from which a colour of a texel only says "at least this".
+        num_rounds: How often light and albedo take turns.
         max_texels: About how many texels are fitted.
     """
 
-    photometric: PhotometricConfig = field(
-        default_factory=lambda: PhotometricConfig(hue_sigma=0.15, exposure_hue_sigma=0.07, noise=0.2)
-    )
-    start_sigma: float = 0.7
-    max_texels: int = 900
+    lamps: LampFitConfig = field(default_factory=LampFitConfig)
+    coefficient_sigma: float = 0.3
+    tone_sigma: float = 0.03
+    noise: float = 0.2
+    num_effective: float = 150.0
+    robust_scale: float = 1.5
+    clipped: float = 0.93
+    num_rounds: int = 8
+    max_texels: int = 450
 
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """Coefficients that explain an unwrapped photo.
+    """What explains an unwrapped photo.
 
     Attributes:
         albedo: Albedo coefficients in standard deviations.
-        light: SH radiance in the light frame.
+        tone_gain: Factor on the skin of the basis' albedo that gives it the tone.
+        lamps: Strength of each lamp and colour: shading of a white surface that faces it.
     """
 
     albedo: Float[Tensor, "b A"]
-    light: Float[Tensor, "b 9 3"]
+    tone_gain: Float[Tensor, "b 3"]
+    lamps: Float[Tensor, "b L 3"]
 
 
 def average_down(
@@ -128,45 +160,142 @@ def average_down(
     return seen, image, functional.normalize(averaged(normals_light), dim=1)
 
 
+@dataclass(frozen=True, eq=False)
+class _Texels:
+    """The texels that are fitted, in rows, and what is known of them."""
+
+    image: Float[Tensor, "b n 3"]
+    weight: Float[Tensor, "b n"]
+    transport: Float[Tensor, "b n L"]
+    mean: Float[Tensor, "n 3"]
+    rows: Float[Tensor, "n 3 A"]
+
+    @property
+    def level(self) -> Float[Tensor, "b n"]:
+        """What a texel's error is relative to: half its own brightness, half the picture's."""
+        brightness = self.image.mean(dim=-1)
+        total = self.weight.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+        mean = (brightness * self.weight).sum(dim=-1, keepdim=True) / total
+        return 0.5 * brightness + 0.5 * mean + 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class _LedToTone:
+    """The tone that the skin of a face should have, and what the basis has."""
+
+    wanted: Float[Tensor, "b 3"]
+    mean: Float[Tensor, " 3"]
+    rows: Float[Tensor, "A 3"]
+
+
 def fit_appearance(
     basis: LinearAlbedo,
     texture: Float[Tensor, "b 3 t t"],
     visibility: Float[Tensor, "b t t"],
     normals_light: Float[Tensor, "b 3 t t"],
+    lamp_directions: Float[Tensor, "b L 3"],
+    lamp_visibility: Float[Tensor, "L s s"],
+    tone: Float[Tensor, "b 3"],
     *,
-    start: Appearance | None = None,
     config: AppearanceConfig | None = None,
 ) -> Appearance:
-    """Fit albedo coefficients and light to an unwrapped photo.
-
-    The most probable pair: overall brightness and hue, which one photo
-    cannot divide between skin and light, are divided by what is usual. Shadows and highlights are set aside.
+    """Fit albedo coefficients and lamps to an unwrapped photo, in turns; what neither explains is set aside.
 
     Args:
         basis: See :func:`linear_albedo`.
         texture: The unwrapped photo, linear.
         visibility: How well each texel is seen, [0, 1].
         normals_light: Unit normals of the texels, light frame.
-        start: A prior network's coefficients, the centre of their prior then; its light is not used.
+        lamp_directions: Towards the lamps, light frame.
+        lamp_visibility: Share of each lamp that each texel of the basis' size sees past the head.
+        tone: Log of the linear albedo that the middle of the skin has.
         config: Weights.
     """
     config = config or AppearanceConfig()
+    texels = _gather(basis, texture, visibility, normals_light, lamp_directions, lamp_visibility, config)
+    led = _LedToTone(torch.exp(tone), *tone_of_basis(basis))
+    coeffs = texture.new_zeros(len(texture), basis.rows.shape[0])
+    trust, lamps, level = torch.ones_like(texels.weight), None, texels.level
+    not_over = torch.ones_like(texels.image)
+    for turn in range(config.num_rounds):
+        albedo, gain = _toned(texels, coeffs, led)
+        weight = (texels.weight * trust * (albedo.mean(dim=-1) / level).square())[..., None] * not_over
+        lamps = fit_lamps(texels.transport, texels.image / albedo, weight, lamps, config.lamps)
+        shading = texels.transport @ lamps
+        trust, not_over = _trust(texels, shading * albedo, level, config)
+        if turn < config.num_rounds - 1:
+            precision = (texels.weight * trust / level.square())[..., None] * not_over
+            coeffs = _fit_coefficients(texels, shading * gain[:, None], precision, led, config)
+    assert lamps is not None
+    return Appearance(coeffs, gain, lamps)
+
+
+def tone_of_basis(basis: LinearAlbedo) -> tuple[Float[Tensor, " 3"], Float[Tensor, "A 3"]]:
+    """Mean colour of the skin of a basis, linear, and its change per coefficient."""
+    return basis.mean[:, basis.tone_mask].mean(dim=-1), basis.rows[:, :, basis.tone_mask].mean(dim=-1)
+
+
+def _gather(
+    basis: LinearAlbedo,
+    texture: Float[Tensor, "b 3 t t"],
+    visibility: Float[Tensor, "b t t"],
+    normals_light: Float[Tensor, "b 3 t t"],
+    lamp_directions: Float[Tensor, "b L 3"],
+    lamp_visibility: Float[Tensor, "L s s"],
+    config: AppearanceConfig,
+) -> _Texels:
     chosen = basis.mask.flatten().nonzero()[:, 0]
     chosen = chosen[:: max(1, len(chosen) // config.max_texels)]
     seen, image, normals = average_down(texture, visibility, normals_light, basis.size)
-    rows = basis.rows.flatten(2)[..., chosen].permute(2, 1, 0)
-    mean = basis.mean.flatten(1)[:, chosen].T
-    batch, sigma = texture.shape[0], 1.0
-    centre = texture.new_zeros(batch, rows.shape[-1])
-    if start is not None:
-        centre, sigma = start.albedo, config.start_sigma
     observed, facing = (maps.flatten(2)[..., chosen].transpose(1, 2) for maps in (image, normals))
-    fit = fit_light_and_albedo(
-        (mean + torch.einsum("nca,ba->bnc", rows, centre)).clamp(0.01, 1.0),
-        (sigma * rows).expand(batch, -1, -1, -1),
-        observed,
-        facing,
-        seen.flatten(1)[:, chosen],
-        config=config.photometric,
+    return _Texels(
+        image=observed,
+        weight=seen.flatten(1)[:, chosen],
+        transport=lamp_transport(lamp_directions, lamp_visibility.flatten(1)[:, chosen], facing),
+        mean=basis.mean.flatten(1)[:, chosen].T,
+        rows=basis.rows.flatten(2)[..., chosen].permute(2, 1, 0),
     )
-    return Appearance(centre + sigma * fit.albedo_coeffs, fit.sh_radiance)
+
+
+def _toned(
+    texels: _Texels,
+    coeffs: Float[Tensor, "b A"],
+    led: _LedToTone,
+) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b 3"]]:
+    """Albedo of the texels in the tone of the skin, and the factor that led there."""
+    gain = led.wanted / (led.mean + coeffs @ led.rows).clamp(min=0.01)
+    albedo = (texels.mean + torch.einsum("nca,ba->bnc", texels.rows, coeffs)).clamp(min=0.01)
+    return (albedo * gain[:, None]).clamp(min=0.003, max=1.0), gain
+
+
+def _trust(
+    texels: _Texels, model: Float[Tensor, "b n 3"], level: Float[Tensor, "b n"], config: AppearanceConfig
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n 3"]]:
+    """Cauchy weight of the brightness error, and 0 for a clipped colour that the model exceeds."""
+    relative = (model - texels.image).mean(dim=-1) / level
+    counted = torch.where(texels.weight > 0.05, relative.abs(), torch.nan)
+    middle = torch.nan_to_num(counted.nanmedian(dim=-1, keepdim=True).values)
+    spread = (1.4826 * middle).clamp(min=config.noise / 2)
+    not_over = 1.0 - ((texels.image > config.clipped) & (model > texels.image)).to(model)
+    return 1.0 / (1.0 + (relative / (config.robust_scale * spread)).square()), not_over
+
+
+def _fit_coefficients(
+    texels: _Texels,
+    shading: Float[Tensor, "b n 3"],
+    precision: Float[Tensor, "b n 3"],
+    led: _LedToTone,
+    config: AppearanceConfig,
+) -> Float[Tensor, "b A"]:
+    """The most probable coefficients under a known shading: ridge regression."""
+    total = texels.weight.sum(dim=-1).clamp(min=1e-6)[:, None, None]
+    scale = (config.num_effective * precision / total).sqrt() / config.noise
+    jacobian = (texels.rows * (shading * scale)[..., None]).flatten(1, 2)
+    error = ((texels.image - shading * texels.mean) * scale).flatten(1)
+    tone_jacobian = led.rows.T / (led.wanted * config.tone_sigma)[..., None]
+    tone_error = (led.wanted - led.mean) / (led.wanted * config.tone_sigma)
+    rows = torch.cat([jacobian, tone_jacobian], dim=1)
+    target = torch.cat([error, tone_error], dim=1)
+    ridge = torch.eye(rows.shape[-1]).to(rows) / config.coefficient_sigma**2
+    right = (target[:, None] @ rows)[:, 0]
+    return torch.linalg.solve(rows.transpose(1, 2) @ rows + ridge, right[..., None])[..., 0]

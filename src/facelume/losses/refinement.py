@@ -20,11 +20,11 @@ SMOOTHNESS_ALPHA = 80.0
 
 def illumination_regularisation(
     light: Float[Tensor, "b 27 h w"],
-    coarse_light: Float[Tensor, "b 9 3"],
+    coarse_map: Float[Tensor, "b 27 #h #w"],
     uv_mask: Float[Tensor, "#b 1 h w"],
 ) -> Float[Tensor, ""]:
-    """Mean over M_uv of ``(L' - L)^2``; the coarse light is the same at every texel."""
-    difference = light - coarse_light.reshape(-1, 27, 1, 1)
+    """Mean over M_uv of ``(L' - L)^2``; the paper's coarse light is the same at every texel (one texel)."""
+    difference = light - coarse_map
     return mean_over_mask(difference.square(), uv_mask)
 
 

@@ -40,7 +40,14 @@ def light_smoothness(
     coarse_light: Float[Tensor, "b 9 3"],
     uv_mask: Float[Tensor, "#b 1 h w"],
 ) -> Float[Tensor, ""]:
-    """Mean absolute step of the light between neighbouring texels, relative to the coarse light's mean."""
+    """Mean absolute step of a light between neighbouring texels, relative to the coarse light's mean.
+
+    Args:
+        light: A light per texel, or what it differs from a coarse one by: shadows that the coarse light casts
+            are steps that nobody minds.
+        coarse_light: The light of the whole face.
+        uv_mask: M_uv.
+    """
     scale = coarse_light[:, 0].mean(dim=-1).abs().clamp_min(1e-3)[:, None, None, None]
     relative = light / scale
     mask = uv_mask.expand(light.shape[0], -1, -1, -1)

@@ -156,19 +156,26 @@ def decode_albedo(
 
 
 def decode_light(
-    raw: Float[Tensor, "b 27 s s"], coarse_light: Float[Tensor, "b 9 3"], config: RefinerConfig
+    raw: Float[Tensor, "b 27 s s"], coarse_map: Float[Tensor, "b 27 s s"], config: RefinerConfig
 ) -> Float[Tensor, "b 27 s s"]:
     """Turn the light head into radiance coefficients per texel, channel ``3 k + rgb``.
 
     ``absolute``: the head itself. ``residual``: with ``m`` the head's mean over the nine coefficients of a
-    colour and ``d`` the deviation from it, ``coarse * exp(m) + 0.25 * coarse[0] * d``: the mean dims or
-    brightens the coarse light (shadow, highlight), the deviation turns it.
+    colour and ``d`` the deviation from it, ``coarse * exp(m) + 0.25 * level * d``, ``level`` the mean of
+    ``coarse[0]`` over the map: the mean dims or brightens the coarse light (shadow, highlight), the deviation
+    turns it, or brings light where the coarse one is in shadow.
+
+    Args:
+        raw: The light head.
+        coarse_map: Radiance coefficients per texel of the coarse light, shadows included.
+        config: Says what the head means.
     """
     if config.head == "absolute":
         return raw
     batch, _, height, width = raw.shape
     head = raw.reshape(batch, 9, 3, height, width)
     mean = head.mean(dim=1, keepdim=True)
-    coarse = coarse_light[..., None, None]
-    light = coarse * torch.exp(mean.clamp(*_LOG_GAIN_RANGE)) + 0.25 * coarse[:, :1] * (head - mean)
+    coarse = coarse_map.unflatten(1, (9, 3))
+    level = coarse[:, :1].mean(dim=(-1, -2), keepdim=True)
+    light = coarse * torch.exp(mean.clamp(*_LOG_GAIN_RANGE)) + 0.25 * level * (head - mean)
     return light.reshape(batch, NUM_LIGHT_CHANNELS, height, width)

@@ -20,10 +20,9 @@ from facelume.errors import NoFaceError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.sources import load_face_model
 from facelume.fitting import landmark_basis
-from facelume.fitting.appearance import Appearance
 from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
-from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS
+from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS, TONE_BUILDERS
 from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
 from facelume.pipeline.face_result import LIGHT_MAP_SIZE, FaceMaps, PhotoView
 from facelume.pipeline.posed_face import PosedFace
@@ -91,6 +90,10 @@ class Reconstructor:
             atlas_id=model.atlas_id,
             folder=folder,
         )
+        tone, self._records["tone"] = build_and_load(
+            "tone", TONE_BUILDERS, atlas_id=model.atlas_id, folder=folder
+        )
+        self._tone = tone.to(self.device)
         self._prior, self._refiner = prior.to(self.device), refiner.to(self.device)
         if locator is None:
             self._records["locator"] = find_record("locator", folder)[0]
@@ -203,10 +206,9 @@ class Reconstructor:
         with timer.stage("unwrap"):
             unwrapped = unwrap_face(in_photo, self._basis)
         with timer.stage("light"):
-            start = Appearance(prior.albedo, prior.sh_radiance) if self._prior_knows_model else None
-            prepared = prepare_input(unwrapped, self._basis, start=start)
+            prepared = prepare_input(unwrapped, self._basis, self._tone)
         with timer.stage("refine"):
-            refined = refine_face(self._refiner, in_photo, prepared, self._basis.albedo)
+            refined = refine_face(self._refiner, in_photo, prepared, self._basis)
         with timer.stage("maps"):
             maps = _public_maps(refined, prepared.maps, self.uv_size)
         return Reconstruction(

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from facelume.camera import CROP_CAMERA, CropTransform
+from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, CropTransform
 from facelume.face_model import FaceModel
-from facelume.fitting.appearance import Appearance, LinearAlbedo, fit_appearance, linear_albedo
+from facelume.fitting.appearance import Appearance, LinearAlbedo, average_down, fit_appearance, linear_albedo
+from facelume.fitting.tone_cues import CUE_MAP_SIZE, ToneRegions, read_tone_cues, tone_regions
+from facelume.illumination import lamp_directions, light_map_from_lamps, sh_from_lamps
+from facelume.networks.tone import ToneNetwork
 from facelume.raster import GeometryBuffers
 from facelume.refinement.refine import RefinerInput
-from facelume.types import on_device
-from facelume.uv import PosedTexels, TexelMap, UnwrapResult, pose_texels, resize_map, texel_map, unwrap
+from facelume.refinement.tone import SkinTone, estimate_tone
+from facelume.types import EYE_PARTS, MOUTH_PARTS, is_part, on_device
+from facelume.uv import (
+    PosedTexels,
+    TexelMap,
+    UnwrapResult,
+    lamp_visibility,
+    pose_texels,
+    resize_map,
+    texel_map,
+    unwrap,
+)
 
 INPUT_MAP_SIZE = 256
 """Texels along an edge of the normals and the prior albedo, and of the texture unless asked otherwise."""
@@ -29,20 +42,52 @@ class InputBasis:
         model: The face model.
         albedo: Its first-order albedo.
         texels: Its atlas, at the size of the texture.
+        tone_regions: Where the tone of the skin is read.
+        toned: Share of skin, lips and brows in each texel of the albedo map: what the tone changes.
+        lamps: Directions of the lamps of the coarse light, model axes.
+        lamp_visibility: Share of each lamp that each texel of the mean head sees past the head.
     """
 
     model: FaceModel
     albedo: LinearAlbedo
     texels: TexelMap
+    tone_regions: ToneRegions
+    toned: Float[Tensor, "p p"]
+    lamps: Float[Tensor, "L 3"]
+    lamp_visibility: Float[Tensor, "L s s"]
 
     def to(self, device: torch.device | str) -> InputBasis:
         """Return the same basis with every tensor on ``device``."""
-        return InputBasis(self.model.to(device), on_device(self.albedo, device), self.texels.to(device))
+        moved = on_device(self, device)
+        return replace(
+            moved,
+            model=self.model.to(device),
+            albedo=on_device(self.albedo, device),
+            texels=self.texels.to(device),
+            tone_regions=self.tone_regions.to(device),
+        )
+
+    def lamps_in_light_frame(self, cam_from_model: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b L 3"]:
+        """Directions of the lamps in the light frame; they turn with the head."""
+        light_from_model = cam_from_model.new_tensor(LIGHT_FROM_CAM)[:, None] * cam_from_model[:, :3, :3]
+        return self.lamps @ light_from_model.transpose(1, 2)
 
 
 def input_basis(model: FaceModel, size: int = INPUT_MAP_SIZE) -> InputBasis:
     """Compute the basis of a face model (on the CPU) for textures of ``size`` texels."""
-    return InputBasis(model, linear_albedo(model), texel_map(model.topology, size))
+    albedo, lamps = linear_albedo(model), lamp_directions()
+    part = texel_map(model.topology, CUE_MAP_SIZE).part
+    face, eyes, brows, lips = (model.uv_mask(n, CUE_MAP_SIZE) for n in ("face", "eyes", "brows", "lips"))
+    bare = torch.zeros(model.num_identity), torch.zeros(model.num_expression)
+    return InputBasis(
+        model=model,
+        albedo=albedo,
+        texels=texel_map(model.topology, size),
+        tone_regions=tone_regions(face, eyes, brows, lips, is_part(part, EYE_PARTS)),
+        toned=1.0 - is_part(part, (*EYE_PARTS, *MOUTH_PARTS)).float(),
+        lamps=lamps,
+        lamp_visibility=lamp_visibility(model.topology, model.shape(*bare), lamps, albedo.size),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +120,12 @@ class UnwrappedFace:
     Attributes:
         photo: Colour and visibility of each texel.
         texels: Place, normal and part of each texel.
+        cam_from_model: Rigid matrix into the axes of the crop camera.
     """
 
     photo: UnwrapResult
     texels: PosedTexels
+    cam_from_model: Float[Tensor, "1 4 4"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +134,13 @@ class PreparedInput:
 
     Attributes:
         maps: What the refinement reads.
-        appearance: Albedo coefficients and coarse light that explain the texture.
+        tone: Tone of the skin.
+        appearance: Albedo coefficients and lamps that explain the texture.
         texels: Place, normal and part of each texel, at the size of the texture.
     """
 
     maps: RefinerInput
+    tone: SkinTone
     appearance: Appearance
     texels: PosedTexels
 
@@ -105,27 +154,45 @@ def unwrap_face(face: FaceInPhoto, basis: InputBasis) -> UnwrappedFace:
     """
     texels = pose_texels(basis.texels, basis.model.topology, face.vertices, face.cam_from_model)
     photo = unwrap(face.photo_srgb, face.crop, texels, face.buffers, CROP_CAMERA, face.parsing)
-    return UnwrappedFace(photo, texels)
+    return UnwrappedFace(photo, texels, face.cam_from_model)
 
 
-def prepare_input(
-    unwrapped: UnwrappedFace, basis: InputBasis, *, start: Appearance | None = None
-) -> PreparedInput:
-    """Fits prior albedo and coarse light of an unwrapped face: the input of the refinement.
+def prepare_input(unwrapped: UnwrappedFace, basis: InputBasis, tone_network: ToneNetwork) -> PreparedInput:
+    """Judges tone, prior albedo and coarse light of an unwrapped face: the input of the refinement.
 
     Args:
         unwrapped: See :func:`unwrap_face`.
         basis: Face model and atlas.
-        start: A prior network's albedo coefficients, the centre of their prior; where not given, the mean
-            skin.
+        tone_network: Judges the tone of the skin.
     """
     photo, normals = unwrapped.photo, unwrapped.texels.normal_light
-    appearance = fit_appearance(basis.albedo, photo.texture, photo.visibility, normals, start=start)
+    cues = read_tone_cues(photo.texture, photo.visibility, basis.tone_regions)
+    tone = estimate_tone(tone_network, cues)
+    directions = basis.lamps_in_light_frame(unwrapped.cam_from_model)
+    appearance = fit_appearance(
+        basis.albedo,
+        photo.texture,
+        photo.visibility,
+        normals,
+        directions,
+        basis.lamp_visibility,
+        tone.log_albedo,
+    )
+    coarse_normals = average_down(photo.texture, photo.visibility, normals, basis.albedo.size)[2]
     maps = RefinerInput(
         texture=photo.texture,
         visibility=photo.visibility,
         normals_light=resize_map(normals, INPUT_MAP_SIZE),
-        prior_albedo=basis.model.albedo_map(appearance.albedo, INPUT_MAP_SIZE),
-        coarse_light=appearance.light,
+        prior_albedo=toned_albedo(basis, appearance),
+        coarse_light=sh_from_lamps(appearance.lamps, directions),
+        coarse_map=light_map_from_lamps(appearance.lamps, directions, basis.lamp_visibility, coarse_normals),
+        exposure=tone.exposure,
     )
-    return PreparedInput(maps, appearance, unwrapped.texels)
+    return PreparedInput(maps, tone, appearance, unwrapped.texels)
+
+
+def toned_albedo(basis: InputBasis, appearance: Appearance) -> Float[Tensor, "b 3 p p"]:
+    """Albedo of the face model whose skin has the tone, linear, [0, 1]."""
+    albedo = basis.model.albedo_map(appearance.albedo, INPUT_MAP_SIZE)
+    gain = torch.exp(torch.log(appearance.tone_gain)[..., None, None] * basis.toned)
+    return (albedo * gain).clamp(0.0, 1.0)

@@ -9,10 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from facelume.illumination import irradiance_image, irradiance_map
+from facelume.illumination import irradiance_map
 from facelume.networks.refiner import RefinerConfig, decode_albedo, decode_light
 from facelume.reflectance import shading_from_irradiance, srgb_from_linear
 from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
+
+CANONICAL_EXPOSURE = 0.75
+"""Shading of the skin, every colour alike, that the network sees all faces under."""
 
 _NOISE_SEED = 20
 # Below this share of the face's mean shading, detail is trusted less and less.
@@ -28,7 +31,11 @@ class RefinerInput:
         visibility: How well the photo shows each texel, in [0, 1].
         normals_light: Unit normals in the light frame, 0 beyond the charts.
         prior_albedo: Albedo of the face model, linear, [0, 1].
-        coarse_light: SH radiance in the light frame, one per face.
+        coarse_light: SH radiance in the light frame, one per face, as if nothing were in shadow.
+        coarse_map: Radiance coefficients per texel of what the coarse light's shadows leave, channel
+            ``3 k + rgb``, light frame.
+        exposure: Colour of the light on the skin: what the photo shows over the skin's albedo. The network
+            sees the photo as if it were ``CANONICAL_EXPOSURE``, and so never how it was exposed.
     """
 
     texture: Float[Tensor, "b 3 s s"]
@@ -36,6 +43,8 @@ class RefinerInput:
     normals_light: Float[Tensor, "b 3 n n"]
     prior_albedo: Float[Tensor, "b 3 p p"]
     coarse_light: Float[Tensor, "b 9 3"]
+    coarse_map: Float[Tensor, "b 27 l l"]
+    exposure: Float[Tensor, "b 3"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ def resize_input(maps: RefinerInput, size: int) -> RefinerInput:
         normals_light=resize_map(maps.normals_light, size),
         prior_albedo=resize_map(maps.prior_albedo, size),
         coarse_light=maps.coarse_light,
+        coarse_map=maps.coarse_map,
+        exposure=maps.exposure,
     )
 
 
@@ -82,11 +93,15 @@ def network_input(
     ``with_context`` also the visibility and the log of the coarse shading.
     """
     small = resize_input(maps, config.map_size)
-    texture = 2.0 * srgb_from_linear(small.texture) - 1.0
+    balance = torch.ones_like(small.exposure)
+    if config.head == "residual":
+        balance = CANONICAL_EXPOSURE / small.exposure
+    balance = balance[..., None, None]
+    texture = 2.0 * srgb_from_linear(small.texture * balance) - 1.0
     prior = 2.0 * srgb_from_linear(small.prior_albedo) - 1.0
     parts = [fill_with_noise(texture, small.visibility, generator), prior]
     if config.with_context:
-        shading = shading_from_irradiance(irradiance_image(small.coarse_light, small.normals_light))
+        shading = balance * map_shading(resize_map(small.coarse_map, config.map_size), small.normals_light)
         parts += [2.0 * small.visibility[:, None] - 1.0, torch.log(shading.clamp(0.05, 20.0))]
     return torch.cat(parts, dim=1), small.prior_albedo
 
@@ -110,7 +125,7 @@ def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | 
     if config.head == "residual":
         # The photo says nothing about the light on unseen texels: continue it smoothly from the seen ones.
         raw_light = pull_push(raw_light, resize_map(maps.visibility[:, None], raw_light.shape[-1]))
-    light = decode_light(raw_light, maps.coarse_light, config)
+    light = decode_light(raw_light, resize_map(maps.coarse_map, raw_light.shape[-1]), config)
     shading = map_shading(light, maps.normals_light)
     if not config.with_gate:
         unknown = torch.zeros_like(raw_albedo[:, :1])

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.fitting.appearance import LinearAlbedo
+from facelume.fitting.tone_cues import CUE_MAP_SIZE, ToneRegions
 from facelume.networks.refiner import Refiner
 from facelume.raster import render
-from facelume.refinement.inputs import FaceInPhoto, PreparedInput
+from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput
 from facelume.refinement.light_map import (
     inner_mouth_gain,
     light_inner_mouth,
@@ -45,7 +45,7 @@ class RefinedFace:
 
 
 def refine_face(
-    refiner: Refiner, face: FaceInPhoto, prepared: PreparedInput, basis: LinearAlbedo
+    refiner: Refiner, face: FaceInPhoto, prepared: PreparedInput, basis: InputBasis
 ) -> RefinedFace:
     """Refines albedo and light of one face and brings both lights into agreement with its photo.
 
@@ -56,15 +56,19 @@ def refine_face(
         refiner: The network, on the device of the face.
         face: The face in its photo.
         prepared: The same face in the atlas.
-        basis: Says which texels count for the light of the whole face.
+        basis: Says which texels count for the tone and for the light of the whole face.
     """
     maps = prepared.maps
     refined = refine(refiner, maps)
-    lit = resize_map(refined.albedo, refined.light.shape[-1]) * refined.shading
-    light = settle_light(refined.light, lit, maps.texture, maps.visibility)
+    gain = tone_gain(refined.albedo, prepared.tone.log_albedo, basis.tone_regions)
+    albedo = (refined.albedo * gain[..., None, None]).clamp(0, 1)
+    shading = refined.shading / gain[..., None, None]
+    light = refined.light / gain.repeat(1, 9)[..., None, None]
+    lit = resize_map(albedo, light.shape[-1]) * shading
+    light = settle_light(light, lit, maps.texture, maps.visibility)
     coarse_light = refit_light(
-        basis,
-        refined.albedo,
+        basis.albedo,
+        albedo,
         maps.texture,
         maps.visibility,
         prepared.texels.normal_light,
@@ -72,10 +76,24 @@ def refine_face(
     )
     is_mouth = is_part(face.buffers.part[0], MOUTH_PARTS) & (face.parsing[0] > _BARE_SHARE)
     crop_linear = linear_from_srgb(torch.from_numpy(face.crop_srgb)).to(light).permute(2, 0, 1)
-    gain = inner_mouth_gain(render(face.buffers, refined.albedo, coarse_light)[0], crop_linear, is_mouth)
+    mouth_gain = inner_mouth_gain(render(face.buffers, albedo, coarse_light)[0], crop_linear, is_mouth)
     return RefinedFace(
-        albedo=refined.albedo,
-        light=light_inner_mouth(light, coarse_light, prepared.texels.part, gain),
+        albedo=albedo,
+        light=light_inner_mouth(light, coarse_light, prepared.texels.part, mouth_gain),
         coarse_light=coarse_light,
         confidence=refined.confidence,
     )
+
+
+def tone_gain(
+    albedo: Float[Tensor, "b 3 s s"], tone: Float[Tensor, "b 3"], regions: ToneRegions
+) -> Float[Tensor, "b 3"]:
+    """The factor per colour that gives the middle of an albedo's skin its tone.
+
+    Args:
+        albedo: Linear albedo.
+        tone: Log of the colour that the middle of the skin has.
+        regions: Where the skin is.
+    """
+    skin = resize_map(albedo, CUE_MAP_SIZE).flatten(2)[..., regions.skin]
+    return torch.exp(tone) / skin.median(dim=-1).values.clamp(min=1e-3)

@@ -73,6 +73,20 @@ class HumanSkin:
         solved = torch.linalg.solve(self.spread_of_tone(tone), error[..., None])[..., 0]
         return (error * solved).sum(-1).clamp(min=0).sqrt()
 
+    def log_colour(
+        self, log_luminance: Float[Tensor, "*batch"], hue_offset: Float[Tensor, "*batch 2"]
+    ) -> Float[Tensor, "*batch 3"]:
+        """Log R, G, B of skin of a luminance whose hue differs from the mean of its tone.
+
+        Args:
+            log_luminance: Log of the luminance Y.
+            hue_offset: Log R/G and log G/B minus those of :meth:`hue_of_tone`.
+        """
+        red_green, green_blue = (self.hue_of_tone(log_luminance) + hue_offset).unbind(-1)
+        relative = torch.stack([red_green, torch.zeros_like(red_green), -green_blue], dim=-1)
+        green = log_luminance - torch.log(luminance(torch.exp(relative)))
+        return green[..., None] + relative
+
     def _within(self, log_luminance: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         darkest, lightest = (float(end) for end in self.tone_range)
         return log_luminance.clamp(darkest, lightest)

@@ -2,6 +2,7 @@
 
 from facelume.uv.detail import masked_low_pass, transfer_detail
 from facelume.uv.fill import complete_field, fill_hidden, pull_push
+from facelume.uv.lamp_visibility import lamp_visibility
 from facelume.uv.resize import resize_map
 from facelume.uv.texels import (
     PosedTexels,
@@ -28,6 +29,7 @@ __all__ = [
     "fill_hidden",
     "fill_with_noise",
     "interpolate_texels",
+    "lamp_visibility",
     "masked_low_pass",
     "pose_texels",
     "pull_push",

@@ -30,6 +30,10 @@ class PreparedFaces:
         truth: True albedo; zeros where ``has_truth`` is False.
         has_truth: Which faces are synthetic.
         coarse_light: SH radiance in the light frame.
+        coarse_map: The same per texel, shadows included, channel ``3 k + rgb``.
+        exposure: Colour of the light on the skin.
+        tone_error: Log of the tone that the preparation took for the skin's over the true one, per colour; 0
+            where no truth is known.
         image: The crop.
         face_mask: M_face of the crop, 0 or 255.
         identity: Coefficients of the mesh that unwrapped the photo.
@@ -44,6 +48,9 @@ class PreparedFaces:
     truth: UInt8[np.ndarray, "n 3 s s"]
     has_truth: Bool[np.ndarray, " n"]
     coarse_light: Float[np.ndarray, "n 9 3"]
+    coarse_map: Float[np.ndarray, "n 27 l l"]
+    exposure: Float[np.ndarray, "n 3"]
+    tone_error: Float[np.ndarray, "n 3"]
     image: UInt8[np.ndarray, "n 224 224 3"]
     face_mask: UInt8[np.ndarray, "n 224 224"]
     identity: Float[np.ndarray, "n I"]
@@ -83,7 +90,8 @@ class RefinerBatch:
 
     Attributes:
         maps: Input of the refinement.
-        truth: True albedo, linear; zeros where there is none.
+        truth: True albedo in the tone that was taken for the skin's, linear; zeros where there is none. The
+            tone of a skin is judged before the refinement and is not its task.
         has_truth: 1 for synthetic faces.
         image_srgb: Crops.
         face_mask: M_face of the crops, 0 or 1.
@@ -109,13 +117,13 @@ def to_batch(
     *,
     device: torch.device | str = "cpu",
 ) -> RefinerBatch:
-    """Decode faces to float maps, with a random gain per colour and a random mirror if ``augment`` is given.
+    """Decode faces to float maps, with a random change of tone and a random mirror if ``augment`` is given.
 
     Args:
         items: Shard and row of each face.
-        augment: Strength of gains and mirrors. Only the maps are augmented; a mirrored face cannot be
+        augment: Strength of the changes. Only the maps are augmented; a mirrored face cannot be
             compared with its crop, so pass ``None`` where the image is needed.
-        rng: Source of gains and mirrors.
+        rng: Source of the changes.
         device: Where the batch is decoded.
     """
 
@@ -127,13 +135,17 @@ def to_batch(
     truth = linear_from_srgb(stacked("truth").float() / 255.0)
     visibility = stacked("visibility").float() / 255.0
     normals = stacked("normals").float() / 127.0
-    light = stacked("coarse_light").float()
+    light, light_map = stacked("coarse_light").float(), stacked("coarse_map").float()
+    exposure = stacked("exposure").float()
+    truth = (truth * torch.exp(stacked("tone_error").float())[..., None, None]).clamp(0.0, 1.0)
     if augment is not None and rng is not None:
-        overall = rng.normal(0, augment.exposure_sigma, size=(len(items), 1))
-        tint = rng.normal(0, augment.tint_sigma, size=(len(items), 3))
-        gain = torch.from_numpy(np.exp(overall + tint).astype(np.float32)).to(device)
-        texture = (texture * gain[:, :, None, None]).clamp(0.0, 1.0)
-        light = light * gain[:, None]
+        shift = rng.normal(0, augment.tone_sigma, size=(len(items), 1))
+        shift = shift + rng.normal(0, augment.tone_hue_sigma, size=(len(items), 3))
+        gain = torch.from_numpy(np.exp(shift).astype(np.float32)).to(device)
+        # Another tone under another light is the same photo.
+        prior, truth = ((albedo * gain[..., None, None]).clamp(0.0, 1.0) for albedo in (prior, truth))
+        light, exposure = light / gain[:, None], exposure / gain
+        light_map = light_map / gain.repeat(1, 9)[..., None, None]
         mirror = torch.from_numpy(rng.random(len(items)) < augment.mirror_fraction).to(device)
         texture, prior, truth, visibility = (
             _mirrored(x, mirror) for x in (texture, prior, truth, visibility)
@@ -141,9 +153,11 @@ def to_batch(
         flip_x = normals.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         normals = torch.where(mirror[:, None, None, None], normals.flip(-1) * flip_x, normals)
         light = torch.where(mirror[:, None, None], mirror_sh(light), light)
+        turned = mirror_sh(light_map.flip(-1).movedim(1, -1).unflatten(-1, (9, 3))).flatten(-2).movedim(-1, 1)
+        light_map = torch.where(mirror[:, None, None, None], turned, light_map)
     has_truth = torch.tensor([float(shard.has_truth[row]) for shard, row in items], device=device)
     return RefinerBatch(
-        maps=RefinerInput(texture, visibility, normals, prior, light),
+        maps=RefinerInput(texture, visibility, normals, prior, light, light_map, exposure),
         truth=truth,
         has_truth=has_truth,
         image_srgb=stacked("image").movedim(-1, 1).float() / 255.0,

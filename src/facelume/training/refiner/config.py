@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from facelume.data.distributions import Distributions, Range
+from facelume.data.distributions import Distributions
 from facelume.data.synthetic import SkinConfig, SyntheticConfig
 from facelume.errors import UsageError
 from facelume.networks.refiner import RefinerConfig
@@ -21,19 +21,11 @@ class LabelErrorConfig(Distributions):
         together_sigma_px: Shift of all landmarks of a face, crop pixels.
         stretch_sigma: Relative stretch of all landmarks of a face about the crop's centre, along x and y.
         landmark_sigma_px: Shift of each landmark on its own, crop pixels.
-        unknown_skin_fraction: Share of faces whose guess says nothing but "an average face".
-        shrink_range: Factor on the true albedo coefficients of the other guesses.
-        skin_error_range: Spread of the error of the guess, standard deviations of the basis, one per shard.
-        network_start_fraction: Share of shards whose fits start at the prior network's answer instead.
     """
 
     together_sigma_px: float = 0.6
     stretch_sigma: float = 0.012
     landmark_sigma_px: float = 0.6
-    unknown_skin_fraction: float = 0.35
-    shrink_range: Range = (0.3, 0.95)
-    skin_error_range: Range = (0.05, 0.4)
-    network_start_fraction: float = 0.6
 
 
 @dataclass(frozen=True)
@@ -41,13 +33,14 @@ class FaceAugmentConfig(Distributions):
     """Changes of prepared faces while they are drawn.
 
     Attributes:
-        exposure_sigma: Spread of the log of a gain of photo and light.
-        tint_sigma: Spread of the log of a further gain of each colour.
+        tone_sigma: Spread of the log of a gain of the albedo, the light taking the opposite: the tone may be
+            judged wrongly.
+        tone_hue_sigma: Spread of the log of a further gain of each colour.
         mirror_fraction: Share of faces that are mirrored.
     """
 
-    exposure_sigma: float = 0.2
-    tint_sigma: float = 0.05
+    tone_sigma: float = 0.2
+    tone_hue_sigma: float = 0.04
     mirror_fraction: float = 0.5
 
 
@@ -69,8 +62,9 @@ class RefinerDataConfig:
         label_errors: Errors of the labels of synthetic faces.
         augment: Changes of faces while they are drawn, or None (``space`` ``atlas`` only, and not in steps
             that render the crop).
-        prior_weights: Prior network whose albedo starts the appearance fit of photos and of most synthetic
-            faces, or None to start photos at the mean skin and synthetic faces near their truth.
+        prior_weights: Prior network that looks at every photo as in use (pose, landmark errors, parsing), or
+            None to fit from the mean face.
+        tone_weights: Tone network that judges the skin of every face.
     """
 
     prepared: Path
@@ -87,6 +81,7 @@ class RefinerDataConfig:
     label_errors: LabelErrorConfig = field(default_factory=LabelErrorConfig)
     augment: FaceAugmentConfig | None = None
     prior_weights: str | None = "prior"
+    tone_weights: str = "tone"
 
     @property
     def train_folder(self) -> Path:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from facelume.illumination import irradiance_image
 from facelume.losses import refinement, supervised
 from facelume.raster import GeometryBuffers, render
-from facelume.refinement.refine import RefinerOutput
-from facelume.reflectance import shade, shading_from_irradiance, srgb_from_linear
+from facelume.refinement.refine import RefinerOutput, map_shading
+from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.batches import RefinerBatch
 from facelume.training.refiner.config import LossWeights
 from facelume.uv import resize_map
@@ -41,14 +40,17 @@ class Renderings:
 def render_in_atlas(
     batch: RefinerBatch, output: RefinerOutput, uv_mask: Float[Tensor, "1 1 s s"]
 ) -> Renderings:
-    """Re-light the albedo texel by texel and compare with the unwrapped photo where it is seen."""
+    """Re-light the albedo texel by texel and compare with the unwrapped photo where it is seen.
+
+    The coarse light casts its shadows here: without them they would be asked of the albedo.
+    """
     size = output.albedo.shape[-1]
     maps = batch.maps
     normals = resize_map(maps.normals_light, size)
-    received = irradiance_image(maps.coarse_light, normals)
+    coarse = map_shading(resize_map(maps.coarse_map, size), normals)
     return Renderings(
         detail=srgb_from_linear(output.albedo * resize_map(output.shading, size)),
-        coarse=srgb_from_linear(shade(output.albedo, received)),
+        coarse=srgb_from_linear(output.albedo * coarse),
         target=srgb_from_linear(maps.texture),
         mask=maps.visibility[:, None] * uv_mask,
     )
@@ -90,9 +92,10 @@ def loss_terms(
     truth_mask = is_covered * share * batch.has_truth[:, None, None, None]
     truth = srgb_from_linear(batch.truth)
     coarse_light = batch.maps.coarse_light
+    coarse_map = resize_map(batch.maps.coarse_map, output.light.shape[-1])
     terms: dict[str, Callable[[], Tensor]] = {
         "illumination_regularisation": lambda: refinement.illumination_regularisation(
-            output.light, coarse_light, light_mask
+            output.light, coarse_map, light_mask
         ),
         "symmetry": lambda: refinement.symmetry(albedo, uv_mask),
         "albedo_smoothness": lambda: refinement.albedo_smoothness(albedo, prior, uv_mask),
@@ -104,7 +107,9 @@ def loss_terms(
         "coarse_image": lambda: refinement.prior_l1(renderings.coarse, renderings.target, renderings.mask),
         "albedo_truth": lambda: supervised.albedo_truth(albedo, truth, truth_mask),
         "albedo_shape": lambda: supervised.albedo_shape(albedo, truth, truth_mask),
-        "light_smoothness": lambda: supervised.light_smoothness(output.light, coarse_light, light_mask),
+        "light_smoothness": lambda: supervised.light_smoothness(
+            output.light - coarse_map, coarse_light, light_mask
+        ),
         "light_hue": lambda: _light_hue(batch, output, light_mask),
         "confidence": lambda: _confidence(batch, output, truth_mask),
     }
@@ -112,8 +117,8 @@ def loss_terms(
 
 
 def _light_hue(batch: RefinerBatch, output: RefinerOutput, mask: Tensor) -> Tensor:
-    normals = resize_map(batch.maps.normals_light, output.shading.shape[-1])
-    coarse = shading_from_irradiance(irradiance_image(batch.maps.coarse_light, normals))
+    size = output.shading.shape[-1]
+    coarse = map_shading(resize_map(batch.maps.coarse_map, size), batch.maps.normals_light)
     return supervised.light_hue(output.shading, coarse, mask)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -15,18 +15,23 @@ from torch.nn import functional
 from facelume.camera import CROP_SIZE_PX, CropTransform, sample_crop
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
-from facelume.fitting.appearance import Appearance
 from facelume.fitting.landmarks import LandmarkBasis, landmark_basis
+from facelume.fitting.tone_cues import CUE_MAP_SIZE
 from facelume.networks.prior import PriorNetwork
+from facelume.networks.tone import ToneNetwork
 from facelume.pipeline.alignment import crop_of_landmarks, fit_start, read_prior, settle_fit
 from facelume.pipeline.posed_face import PosedFace
 from facelume.refinement.inputs import FaceInPhoto, InputBasis, input_basis, prepare_input, unwrap_face
 from facelume.refinement.refine import resize_input
-from facelume.reflectance import srgb_from_linear
+from facelume.reflectance import linear_from_srgb, srgb_from_linear
 from facelume.training.refiner.batches import PreparedFaces
 from facelume.training.refiner.config import LabelErrorConfig
+from facelume.uv import resize_map
 
-PREPARATION_VERSION = 2
+COARSE_MAP_SIZE = 32
+"""Texels along an edge of the kept map of the coarse light; shadows that a mean head casts are soft."""
+
+PREPARATION_VERSION = 3
 """Part of every shard's fingerprint: counted up when the same photo would give other maps."""
 
 
@@ -38,18 +43,22 @@ class PreparationTools:
         map_size: Texels along an edge of the prepared maps.
         basis: Face model and atlas, at the size that is used to reconstruct.
         landmarks: Landmark rows of the face model.
+        tone: The tone network.
         prior: The prior network that looks at every face, if there is one.
     """
 
     map_size: int
     basis: InputBasis
     landmarks: LandmarkBasis
+    tone: ToneNetwork
     prior: PriorNetwork | None
 
 
-def preparation_tools(model: FaceModel, map_size: int, prior: PriorNetwork | None = None) -> PreparationTools:
+def preparation_tools(
+    model: FaceModel, map_size: int, tone: ToneNetwork, prior: PriorNetwork | None = None
+) -> PreparationTools:
     """Compute the tools for prepared maps of ``map_size`` texels."""
-    return PreparationTools(map_size, input_basis(model), landmark_basis(model), prior)
+    return PreparationTools(map_size, input_basis(model), landmark_basis(model), tone, prior)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +70,12 @@ class LabelledFace:
         landmarks_px: The 478 points in photo pixels.
         parsing: Share of bare face at each photo pixel, in [0, 1]; None where nobody drew it: the prior
             network says it then, and without one the whole picture counts as bare.
-        start: Guess of albedo and light at which the appearance fit starts; None for the prior network's.
         albedo_srgb: True albedo in the atlas where it is known.
     """
 
     photo_srgb: UInt8[np.ndarray, "H W 3"]
     landmarks_px: Float[np.ndarray, "478 2"]
     parsing: Float[np.ndarray, "H W"] | None = None
-    start: Appearance | None = None
     albedo_srgb: UInt8[np.ndarray, "t t 3"] | None = None
 
 
@@ -99,10 +106,7 @@ def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFaces:
         parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
     else:
         parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
-    start = face.start
-    if start is None and prior is not None:
-        start = Appearance(prior.albedo, prior.sh_radiance)
-    return prepare_posed(replace(face, start=start), crop, posed, parsing, tools)
+    return prepare_posed(face, crop, posed, parsing, tools)
 
 
 def prepare_posed(
@@ -112,7 +116,7 @@ def prepare_posed(
     parsing: Float[Tensor, "1 224 224"],
     tools: PreparationTools,
 ) -> PreparedFaces:
-    """Prepare one face whose crop, shape, pose and parsing are known; without a guess, from the mean skin.
+    """Prepare one face whose crop, shape, pose and parsing are known.
 
     Args:
         face: The photo and its labels; landmarks and parsing are not read again.
@@ -130,12 +134,13 @@ def prepare_posed(
         cam_from_model=posed.cam_from_model[None],
         buffers=posed.crop_buffers,
     )
-    prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, start=face.start)
+    prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, tools.tone)
     maps = resize_input(prepared.maps, tools.map_size)
-    truth = torch.zeros_like(maps.prior_albedo)
+    truth, tone_error = torch.zeros_like(maps.prior_albedo), torch.zeros(1, 3)
     if face.albedo_srgb is not None:
         albedo_srgb = torch.from_numpy(face.albedo_srgb).movedim(-1, 0)[None].float() / 255.0
         truth = functional.interpolate(albedo_srgb, size=truth.shape[-2:], mode="area")
+        tone_error = prepared.tone.log_albedo - true_tone(albedo_srgb, tools.basis)
     height_px, width_px = face.photo_srgb.shape[:2]
     face_mask = (parsing > 0.5) & posed.crop_buffers.face_mask
     face_mask &= torch.from_numpy(crop.pixels_inside(width_px, height_px))
@@ -147,12 +152,21 @@ def prepare_posed(
         truth=_bytes(truth),
         has_truth=np.array([face.albedo_srgb is not None]),
         coarse_light=maps.coarse_light.numpy(),
+        coarse_map=resize_map(maps.coarse_map, COARSE_MAP_SIZE).half().numpy(),
+        exposure=maps.exposure.numpy(),
+        tone_error=tone_error.numpy(),
         image=_bytes(torch.from_numpy(in_photo.crop_srgb)[None]),
         face_mask=_bytes(face_mask.float()),
         identity=posed.identity[None].numpy(),
         expression=posed.expression[None].numpy(),
         pose=posed.pose[None].numpy(),
     )
+
+
+def true_tone(albedo_srgb: Float[Tensor, "1 3 t t"], basis: InputBasis) -> Float[Tensor, "1 3"]:
+    """Log of the colour that the middle of a known albedo's skin has, linear."""
+    albedo = resize_map(linear_from_srgb(albedo_srgb), CUE_MAP_SIZE)
+    return torch.log(albedo.flatten(2)[..., basis.tone_regions.skin].median(dim=-1).values.clamp(min=1e-3))
 
 
 def _bytes(values: Tensor) -> np.ndarray:
@@ -162,7 +176,7 @@ def _bytes(values: Tensor) -> np.ndarray:
 def faces_from_synthetic(
     shard: dict[str, np.ndarray], errors: LabelErrorConfig, rng: np.random.Generator
 ) -> list[LabelledFace]:
-    """Synthetic faces with the errors that a prior network makes: landmarks, parsing, skin.
+    """Synthetic faces with the errors that a prior network makes: landmarks and parsing.
 
     Args:
         shard: See :func:`facelume.data.synthetic.read_shard`.
@@ -179,20 +193,11 @@ def faces_from_synthetic(
     parsing = torch.from_numpy(shard["parsing"]).float()[:, None] / 255.0
     # A parsing network answers at a quarter of the resolution: strands and thin frames slip through.
     parsing = functional.interpolate(functional.avg_pool2d(parsing, 4), scale_factor=4, mode="bilinear")[:, 0]
-    # From a prior network that sees the skin well to one that says nothing but "an average face".
-    unknown = errors.unknown_skin_fraction
-    is_known = rng.choice([0.0, 1.0], p=[unknown, 1 - unknown], size=(count, 1))
-    shrink = is_known * rng.uniform(*errors.shrink_range, size=(count, 1))
-    coeffs = shard["albedo"] * shrink
-    coeffs = coeffs + rng.uniform(*errors.skin_error_range) * rng.normal(size=coeffs.shape)
-    guesses = torch.from_numpy(coeffs.astype(np.float32))
-    light = torch.from_numpy(shard["light_sh"])
     return [
         LabelledFace(
             photo_srgb=shard["image_srgb"][row],
             landmarks_px=landmarks[row],
             parsing=parsing[row].numpy(),
-            start=Appearance(guesses[row : row + 1], light[row : row + 1]),
             albedo_srgb=shard["albedo_srgb"][row],
         )
         for row in range(count)

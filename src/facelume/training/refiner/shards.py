@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from facelume.data.photos import PhotoRecord, load_photo_records
 from facelume.data.synthetic import SyntheticFaces, load_environment_maps, stack
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
+from facelume.networks.builders import TONE_BUILDERS
 from facelume.training.config import run_document
 from facelume.training.prior.export import load_prior
 from facelume.training.refiner.batches import PreparedFaces
@@ -27,6 +28,7 @@ from facelume.training.refiner.prepare import (
     preparation_tools,
     prepare,
 )
+from facelume.weights import build_and_load
 
 _LOG = logging.getLogger(__name__)
 _SHARD_FACES = 40
@@ -90,12 +92,14 @@ class _ShardSource:
                     f"prior_weights {record.id!r} know no face model, so no fit can start at them; "
                     f"name weights that were trained with coefficients, or null"
                 )
-        self.tools = preparation_tools(model, config.network.map_size, prior)
+        tone, tone_record = build_and_load(self.data.tone_weights, TONE_BUILDERS, atlas_id=model.atlas_id)
+        self.tools = preparation_tools(model, config.network.map_size, tone, prior)
         self.common: dict[str, Any] = {
             "preparation": PREPARATION_VERSION,
             "face_model": model.asset_sha256,
             "map_size": config.network.map_size,
             "prior": prior_sha256,
+            "tone": tone_record.sha256,
         }
 
     def shards(self, *, is_held_out: bool) -> Iterator[_Shard]:
@@ -122,10 +126,7 @@ class _ShardSource:
             def make(count: int = count, seed: list[int] = seed) -> PreparedFaces:
                 rng = np.random.default_rng(seed)
                 drawn = stack([faces().draw(rng) for _ in range(count)])
-                labelled = faces_from_synthetic(drawn, errors, rng)
-                if self.tools.prior is not None and rng.random() < errors.network_start_fraction:
-                    labelled = [replace(face, start=None) for face in labelled]
-                return prepare(labelled, self.tools)
+                return prepare(faces_from_synthetic(drawn, errors, rng), self.tools)
 
             yield _Shard(folder / f"synthetic_{number:05d}.npz", known | {"seed": seed, "faces": count}, make)
 

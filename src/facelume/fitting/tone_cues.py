@@ -1,0 +1,230 @@
+"""What in an unwrapped photo tells the tone of a skin apart from the light on it.
+
+A photo's brightness and tint say nothing of the skin by themselves: a light skin in dim light and a dark one
+in bright light look alike. Eyes and lips lie beside the skin, in the same light: the whites of the eyes are
+nearly the same for everyone, and the contrast of lips falls with melanin. So colours are read relative to the
+skin's own, which takes exposure and tint of the photo out exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from facelume.reflectance import luminance
+
+CUE_MAP_SIZE = 256
+"""Texels along an edge of the map that colours are read from."""
+
+_SEEN = 0.3
+_DARK_FLOOR = 0.08
+"""Added to a colour relative to the skin's before the logarithm: pupils and nostrils are about black."""
+
+_CLIPPED = 0.97
+_FEWEST_TEXELS_PER_BAND = 4
+
+BANDS = {"eye": 6, "lips": 6, "brow": 4, "beside_eye": 4, "beside_lips": 3, "skin": 8}
+"""Regions in the order of the cues, with the number of bands of equal size, dark to bright, of each; eyes,
+brows and what lies beside the eyes come twice, the brighter side first."""
+
+_PAIRS = ("eye", "brow", "beside_eye")
+_NUM_REGIONS = len(BANDS) + len(_PAIRS)
+_NUM_BANDS = sum(count * (2 if name in _PAIRS else 1) for name, count in BANDS.items())
+NUM_CUES = 3 * _NUM_BANDS + 2 * _NUM_REGIONS
+"""Numbers that are read off one face."""
+
+
+@dataclass(frozen=True, eq=False)
+class ToneRegions:
+    """Flat texel indices of each region in a map of ``CUE_MAP_SIZE``.
+
+    Attributes:
+        eye: The two eyeballs, subject's right then left side of the atlas.
+        lips: Lips.
+        brow: The two brows.
+        beside_eye: Skin round the two eyes.
+        beside_lips: Skin round the lips.
+        skin: Cheeks, nose and forehead: no beard, brows, lips, eyes or neck.
+    """
+
+    eye: tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
+    lips: Int[Tensor, " _"]
+    brow: tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
+    beside_eye: tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
+    beside_lips: Int[Tensor, " _"]
+    skin: Int[Tensor, " _"]
+
+    def to(self, device: torch.device | str) -> ToneRegions:
+        """Return the same regions with every tensor on ``device``."""
+        moved = {
+            f.name: tuple(part.to(device) for part in value)
+            if isinstance(value := getattr(self, f.name), tuple)
+            else value.to(device)
+            for f in fields(self)
+        }
+        return replace(self, **moved)  # type: ignore[arg-type]
+
+
+def tone_regions(
+    face: Float[Tensor, "s s"],
+    eyes: Float[Tensor, "s s"],
+    brows: Float[Tensor, "s s"],
+    lips: Float[Tensor, "s s"],
+    eyeballs: Bool[Tensor, "s s"],
+) -> ToneRegions:
+    """Lay out the regions of a face model's atlas.
+
+    Args:
+        face: Mask of the face front, [0, 1], of ``CUE_MAP_SIZE`` like all others.
+        eyes: Mask of the eyes with their lids.
+        brows: Mask of the brows.
+        lips: Mask of the lips.
+        eyeballs: Texels on the eyeballs.
+    """
+    bare = _bare(face, eyes, brows, lips)
+    return ToneRegions(
+        eye=_sides(eyeballs),
+        lips=_indices(lips > 0.5),
+        brow=_sides(brows > 0.5),
+        beside_eye=_sides(_grown(eyes > 0.5, 12) & ~_grown(eyes > 0.5, 2) & bare),
+        beside_lips=_indices(_grown(lips > 0.5, 10) & ~_grown(lips > 0.5, 3) & bare),
+        skin=_indices(bare_skin_above_lips(face, eyes, brows, lips)),
+    )
+
+
+def bare_skin_above_lips(
+    face: Float[Tensor, "s s"],
+    eyes: Float[Tensor, "s s"],
+    brows: Float[Tensor, "s s"],
+    lips: Float[Tensor, "s s"],
+) -> Bool[Tensor, "s s"]:
+    """Texels of cheeks, nose and forehead, whose middle colour is what is called the tone of a skin.
+
+    Args:
+        face: Mask of the face front, [0, 1].
+        eyes: Mask of the eyes with their lids.
+        brows: Mask of the brows.
+        lips: Mask of the lips.
+    """
+    rows = (lips > 0.5).any(dim=1).nonzero()[:, 0]
+    first = rows.min() - face.shape[0] // 32
+    return _bare(face, eyes, brows, lips) & (torch.arange(len(face), device=face.device)[:, None] < first)
+
+
+def _bare(*masks: Float[Tensor, "s s"]) -> Bool[Tensor, "s s"]:
+    face, *others = masks
+    return (face > 0.9) & (torch.stack(others) < 0.1).all(dim=0)
+
+
+@dataclass(frozen=True, eq=False)
+class ToneCues:
+    """What was read off unwrapped photos.
+
+    Attributes:
+        skin: Middle colour of the seen skin, linear; 0 where too little is seen.
+        values: Log colours of the bands relative to ``skin``, then the clipped share and whether it is known
+            of each region; 0 where unknown.
+    """
+
+    skin: Float[Tensor, "b 3"]
+    values: Float[Tensor, "b F"]
+
+
+def read_tone_cues(
+    texture: Float[Tensor, "b 3 s s"], visibility: Float[Tensor, "b s s"], regions: ToneRegions
+) -> ToneCues:
+    """Read the cues of unwrapped photos.
+
+    Args:
+        texture: The unwrapped photo, linear, at a multiple of ``CUE_MAP_SIZE``.
+        visibility: How well each texel is seen, [0, 1].
+        regions: See :func:`tone_regions`.
+    """
+    colours, weight = _reduced(texture, visibility)
+    skin, skin_clipped, skin_known = _bands(colours, weight, regions.skin, BANDS["skin"])
+    middle = BANDS["skin"] // 2
+    reference = skin[:, middle - 1 : middle + 1].mean(dim=1)
+    safe = torch.where(skin_known[:, None], reference.clamp(min=1e-4), 1.0)
+    logs: list[Tensor] = []
+    states: list[Tensor] = []
+
+    def add(bands: Float[Tensor, "b k 3"], clipped: Float[Tensor, " b"], known: Bool[Tensor, " b"]) -> None:
+        known = known & skin_known
+        relative = torch.log(bands / safe[:, None] + _DARK_FLOOR)
+        logs.append(torch.where(known[:, None, None], relative, 0.0).flatten(1))
+        states.append(torch.stack([torch.where(known, clipped, 0.0), known.to(clipped)], dim=1))
+
+    for name, count in BANDS.items():
+        if name == "skin":
+            add(skin, skin_clipped, skin_known)
+        elif name in _PAIRS:
+            first, second = (_bands(colours, weight, side, count) for side in getattr(regions, name))
+            is_first = _brightness(first) >= _brightness(second)
+            for chosen in (is_first, ~is_first):
+                add(*(_choose(chosen, a, b) for a, b in zip(first, second, strict=True)))
+        else:
+            add(*_bands(colours, weight, getattr(regions, name), count))
+    return ToneCues(
+        torch.where(skin_known[:, None], reference, 0.0),
+        torch.cat([*logs, torch.cat(states, dim=1)], dim=1),
+    )
+
+
+def _brightness(side: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, " b"]:
+    """Luminance of the brightest band of a region; a region that is not known is darker than any."""
+    bands, _, known = side
+    return torch.where(known, luminance(bands[:, -1]), -1.0)
+
+
+def _choose(chosen: Bool[Tensor, " b"], first: Tensor, second: Tensor) -> Tensor:
+    return torch.where(chosen.reshape(-1, *[1] * (first.ndim - 1)), first, second)
+
+
+def _bands(
+    colours: Float[Tensor, "b n 3"], weight: Float[Tensor, "b n"], texels: Int[Tensor, " m"], count: int
+) -> tuple[Float[Tensor, "b k 3"], Float[Tensor, " b"], Bool[Tensor, " b"]]:
+    """Mean colour of the seen texels in bands of equal number, dark to bright; clipped share; if known."""
+    chosen = colours[:, texels]
+    seen = weight[:, texels] > _SEEN
+    order = torch.where(seen, luminance(chosen), torch.inf).argsort(dim=1)
+    ranked = chosen.gather(1, order[..., None].expand(-1, -1, 3))
+    number = seen.sum(dim=1)
+    rank = torch.arange(len(texels), device=colours.device)
+    band = rank * count // number.clamp(min=1)[:, None]
+    member = functional.one_hot(band.clamp(max=count), count + 1)[..., :count].to(colours)
+    total = member.transpose(1, 2) @ ranked
+    bands = total / member.sum(dim=1)[..., None].clamp(min=1)
+    clipped = ((chosen.amax(dim=-1) > _CLIPPED) & seen).sum(dim=1) / number.clamp(min=1)
+    return bands, clipped, number >= _FEWEST_TEXELS_PER_BAND * count
+
+
+def _reduced(
+    texture: Float[Tensor, "b 3 s s"], visibility: Float[Tensor, "b s s"]
+) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
+    """Colours and visibility at ``CUE_MAP_SIZE``, texels in rows."""
+    size = (CUE_MAP_SIZE, CUE_MAP_SIZE)
+    weight = visibility[:, None]
+    if texture.shape[-1] != CUE_MAP_SIZE:
+        seen = functional.interpolate(weight, size=size, mode="area")
+        texture = functional.interpolate(texture * weight, size=size, mode="area") / seen.clamp(min=1e-6)
+        weight = seen
+    return texture.flatten(2).transpose(1, 2), weight.flatten(1)
+
+
+def _grown(mask: Bool[Tensor, "s s"], texels: int) -> Bool[Tensor, "s s"]:
+    side = 2 * texels + 1
+    return functional.max_pool2d(mask[None, None].float(), side, 1, texels)[0, 0] > 0.5
+
+
+def _indices(mask: Bool[Tensor, "s s"]) -> Int[Tensor, " _"]:
+    return mask.flatten().nonzero()[:, 0]
+
+
+def _sides(mask: Bool[Tensor, "s s"]) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]:
+    """The two halves of a mask: the subject's right side lies left in the atlas."""
+    is_right = torch.arange(mask.shape[1], device=mask.device)[None] < mask.shape[1] // 2
+    return _indices(mask & is_right), _indices(mask & ~is_right)

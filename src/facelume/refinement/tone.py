@@ -1,0 +1,64 @@
+"""The tone of a skin from what its photo shows: cues, judged by the tone network, weighed with exposure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facelume.fitting.tone_cues import ToneCues
+from facelume.networks.tone import ToneNetwork, ToneOutput
+from facelume.reflectance import luminance
+
+
+@dataclass(frozen=True)
+class ExposureConfig:
+    """How photographers and cameras expose skin.
+
+    Attributes:
+        log_mean: Mean of the log of the light on the skin: luminance that the photo shows over the skin's.
+        log_sigma: Its standard deviation; the wider, the less a photo's brightness says of the skin.
+    """
+
+    log_mean: float = 0.1
+    log_sigma: float = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class SkinTone:
+    """The tone of the skin of faces.
+
+    Attributes:
+        log_albedo: Log of the linear diffuse albedo that the middle of the skin has; R, G, B.
+        sigma: Standard deviation of its luminance (log).
+        exposure: Colour of the light on the skin: what the photo shows over the albedo; 1 where no skin is
+            seen.
+    """
+
+    log_albedo: Float[Tensor, "b 3"]
+    sigma: Float[Tensor, " b"]
+    exposure: Float[Tensor, "b 3"]
+
+
+def estimate_tone(network: ToneNetwork, cues: ToneCues, config: ExposureConfig | None = None) -> SkinTone:
+    """Judge the tone of faces.
+
+    What the network says of the luminance is weighed with the photo's brightness, each by its certainty.
+
+    Args:
+        network: The tone network.
+        cues: See :func:`facelume.fitting.tone_cues.read_tone_cues`.
+        config: How skin is exposed.
+    """
+    config = config or ExposureConfig()
+    said: ToneOutput = network(cues.values)
+    is_seen = cues.skin.amax(dim=-1) > 0
+    shown = torch.log(luminance(cues.skin).clamp(min=1e-4)) - config.log_mean
+    precision = torch.exp(-2.0 * said.log_sigma[:, 0])
+    share = torch.where(is_seen, config.log_sigma**-2 / (precision + config.log_sigma**-2), 0.0)
+    log_luminance = (1 - share) * said.log_luminance + share * shown
+    judged = said._replace(log_luminance=log_luminance).log_colour
+    exposure = torch.where(is_seen[:, None], cues.skin.clamp(min=1e-4) / torch.exp(judged), 1.0)
+    return SkinTone(judged, (precision + config.log_sigma**-2).rsqrt(), exposure)
