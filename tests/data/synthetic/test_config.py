@@ -40,18 +40,19 @@ from facelume.data.synthetic.light import random_light, random_studio_light
 from facelume.data.synthetic.occluders import backdrop, glasses, hair_colour, hair_strands, hand
 from facelume.data.synthetic.scene import SyntheticScene
 from facelume.data.synthetic.shade import random_material
-from facelume.data.synthetic.skin import random_skin, shift_pigment
+from facelume.data.synthetic.skin import SyntheticSkins, random_skin
 from facelume.data.synthetic.skin_config import (
     Adornments,
     HairColours,
+    SkinColourConfig,
     SkinDetailConfig,
     SpotConfig,
     WrinkleConfig,
 )
-from facelume.data.synthetic.skin_detail import HAIR_COLOURS, skin_detail
+from facelume.data.synthetic.skin_detail import HAIR_COLOURS, SkinDetail
+from facelume.data.synthetic.skin_tone import random_skin_colour
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
-from facelume.reflectance import srgb_from_linear
 from facelume.training.config import read_run_file, run_document
 
 COVERS = ("hair_fraction", "strand_fraction", "glasses_fraction", "hand_fraction", "hair.thickness_range_m")
@@ -123,10 +124,15 @@ def draw_material(config: MaterialConfig, seed: int) -> np.ndarray:
 def draw_skin(config: SkinConfig, seed: int) -> np.ndarray:
     rng, model = np.random.default_rng(seed), load_open_face_model()
     people = model.albedo.example_coeffs.numpy()
-    mixed = random_skin(people, config, rng)
+    mixed = random_skin(people, config, rng, np.linspace(-3.0, -1.0, len(people)), -2.0)
     free = random_skin(people[:0], config, rng)
-    shifted = shift_pigment(GREY, torch.ones(SIZE, SIZE), config, rng)
-    return as_array(mixed, free, shifted, skin_detail(model, config.detail)(GREY, rng))
+    colour = random_skin_colour(config.colour, rng)
+    return as_array(mixed, free, colour, detailed(GREY, config.detail, rng))
+
+
+def detailed(albedo: torch.Tensor, config: SkinDetailConfig, rng: np.random.Generator) -> torch.Tensor:
+    detail = SkinDetail(load_open_face_model(), config)
+    return detail.adorned(detail.pigmented(albedo, rng), rng)
 
 
 def draw_occluders(config: OccluderConfig, seed: int) -> np.ndarray:
@@ -161,7 +167,7 @@ def draw_camera(config: CameraConfig, seed: int) -> np.ndarray:
         (LightConfig(), draw_light, ()),
         (MaterialConfig(), draw_material, ()),
         # What is decided where a scene is drawn or photographed, or shows on large maps, is tested below.
-        (SkinConfig(), draw_skin, ("pigment_fraction", "has_detail", "wrinkles.width_range")),
+        (SkinConfig(), draw_skin, ("measured_fraction", "has_detail", "wrinkles.width_range")),
         (OccluderConfig(), draw_occluders, COVERS),
         (BackdropConfig(), draw_backdrop, ()),
         (CameraConfig(), draw_camera, ()),
@@ -204,33 +210,28 @@ def test_thick_hair_covers_more() -> None:
     assert covered(thick, 0) > 1.2 * covered(thin, 0) > 0.0
 
 
-def test_skins_have_pigment_and_detail_as_the_configuration_says() -> None:
-    scene = draw_scene(SyntheticConfig(is_plain=True), 1)
+def test_skins_have_detail_and_a_measured_colour_as_the_configuration_says() -> None:
+    model, basis_colour = load_open_face_model(), SkinColourConfig(measured_fraction=0.0)
 
-    def albedo(skin: SkinConfig) -> np.ndarray:
-        face = photograph(SyntheticConfig(skin=skin, is_plain=True), scene, 2)
-        # The same coefficients are drawn first.
-        coeffs = torch.from_numpy(face.albedo)
-        spanned = srgb_from_linear(load_open_face_model().albedo_map(coeffs, 256)).movedim(0, -1)
-        return face.albedo_srgb / 255.0 - spanned.numpy()
+    def albedo(skin: SkinConfig) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn = SyntheticSkins(model, skin, 128).draw(np.random.default_rng(2))
+        return drawn.albedo, model.albedo_map(drawn.coeffs, 128)
 
-    smooth = albedo(SkinConfig(has_detail=False))
-    assert np.abs(smooth).max() < 0.005
-    pigmented = albedo(SkinConfig(has_detail=False, pigment_fraction=1.0, melanin_range=(0.9, 0.9)))
-    assert pigmented.mean() < -0.05
-    assert np.abs(albedo(SkinConfig())).max() > 0.05
+    smooth, nearest = albedo(SkinConfig(has_detail=False, colour=basis_colour))
+    assert float((smooth - nearest).abs().mean()) < 0.005
+    detailed, nearest = albedo(SkinConfig(colour=basis_colour))
+    assert float((detailed - nearest).abs().max()) > 0.05
+    coloured, _ = albedo(SkinConfig(has_detail=False))
+    assert float((coloured - smooth).abs().mean()) > 0.005
 
 
 def test_wrinkles_are_as_wide_as_asked() -> None:
-    model = load_open_face_model()
     grey, shares = torch.full((3, 256, 256), 0.3), []
     for width in (0.5, 4.0):
         wrinkles = WrinkleConfig(fraction=1.0, num_crow_range=(3, 3), width_range=(width, width))
         detail = replace(SkinDetailConfig(), adornments=Adornments(0.0, 0.0, 1.0), wrinkles=wrinkles)
         smooth = replace(detail, wrinkles=replace(wrinkles, strength_range=(0.0, 0.0)))
-        lined, plain = (
-            skin_detail(model, config)(grey, np.random.default_rng(0)) for config in (detail, smooth)
-        )
+        lined, plain = (detailed(grey, config, np.random.default_rng(0)) for config in (detail, smooth))
         shares.append(float(((lined - plain).abs() > 0.002).float().mean()))
     assert shares[1] > 1.5 * shares[0] > 0.0
 
@@ -271,12 +272,12 @@ def test_shares_of_one_draw_one_thing_only() -> None:
         lambda: StudioConfig(num_lamps_weights=(0.5, 0.3)),
         lambda: SyntheticConfig(pose=PoseConfig(frontal_fraction=60.0)),
         lambda: Adornments(beard=0.5),
-        lambda: SkinConfig(pigment_fraction=-0.5),
+        lambda: SkinColourConfig(measured_fraction=-0.5),
     ],
 )
 def test_weights_that_do_not_sum_and_shares_beyond_one_are_refused(build: Callable[[], object]) -> None:
     with pytest.raises(
-        UsageError, match=r"tint_weights|num_lamps_weights|frontal_fraction|Adornments|pigment"
+        UsageError, match=r"tint_weights|num_lamps_weights|frontal_fraction|Adornments|measured"
     ):
         build()
 

@@ -6,7 +6,6 @@ import torch
 
 from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
 from facelume.data.synthetic import (
-    SkinConfig,
     SyntheticConfig,
     SyntheticFaces,
     generate,
@@ -20,7 +19,6 @@ from facelume.data.synthetic.head import place_in_crop, random_expression, rando
 from facelume.data.synthetic.light import SceneLight
 from facelume.data.synthetic.shade import SkinMaterial, shade_head
 from facelume.data.synthetic.shards import write_shard
-from facelume.data.synthetic.skin import shift_pigment, skin_of_atlas
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.raster import geometry_buffers
@@ -71,21 +69,6 @@ def test_one_scene_serves_two_skins(faces):
     np.testing.assert_array_equal(dark.pose, light.pose)
     # Same exposure meter: the label of the light is brighter where the skin is darker.
     assert dark.light_sh[0].mean() > 1.5 * light.light_sh[0].mean()
-
-
-def test_pigment_shifts_darken_the_skin_and_leave_eyes_alone():
-    model = load_open_face_model()
-    skin = skin_of_atlas(model, 256)
-    shifted = torch.stack(
-        [shift_pigment(GREY, skin, SkinConfig(), np.random.default_rng(seed)) for seed in range(20)]
-    )
-    eyes = model.uv_mask("eyes", 256) > 0.9
-    assert torch.equal(shifted[:, :, eyes], GREY[:, eyes].expand(20, -1, -1))
-    tone = shifted[:, :, skin > 0.5].mean(dim=-1)
-    assert float(tone.mean()) < 0.29
-    # Melanin and blood take more blue than red.
-    is_darker = tone.mean(dim=-1) < 0.29
-    assert bool((tone[:, 2] < tone[:, 0])[is_darker].all())
 
 
 def test_shards_come_back(tmp_path, face):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.data.synthetic.skin_config import SkinDetailConfig
-from facelume.data.synthetic.skin_detail import procedural_detail, skin_detail
+from facelume.data.synthetic.skin_detail import SkinDetail, procedural_detail
 from facelume.data.synthetic.skin_regions import skin_regions
 from facelume.face_model import FaceModel, load_open_face_model
 
@@ -49,9 +49,15 @@ def test_eyes_mouth_and_back_of_the_head_are_unchanged(model: FaceModel, plain: 
     assert off.any()
     assert eyes.any()
     for seed in range(12):
-        changed = (skin_detail(model, SkinDetailConfig())(plain, np.random.default_rng(seed)) != plain).any(0)
+        changed = (procedural_detail(plain, np.random.default_rng(seed)) != plain).any(0)
         assert not changed[off].any()
         assert not changed[eyes].any()
+
+
+def test_pigment_comes_before_what_is_worn_over_it(model: FaceModel, plain: Tensor) -> None:
+    detail, rng = SkinDetail(model, SkinDetailConfig()), np.random.default_rng(5)
+    in_two_steps = detail.adorned(detail.pigmented(plain, rng), rng)
+    assert torch.equal(in_two_steps, procedural_detail(plain, np.random.default_rng(5)))
 
 
 def test_detail_is_finer_than_a_64_texel_map_can_hold(model: FaceModel, plain: Tensor) -> None:

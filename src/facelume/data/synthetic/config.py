@@ -247,7 +247,7 @@ class SyntheticConfig:
         pose: Turn of the head and place in the crop.
         light: What shines on it.
         material: How the skin shines.
-        skin: Its colour: people of the albedo basis, pigment and detail beyond it.
+        skin: Its pattern (people of the albedo basis), its measured colour, and detail.
         occluders: Hair, strands, glasses and hands.
         backdrop: What is behind the head.
         camera: What takes the picture.

@@ -21,11 +21,9 @@ from facelume.data.fingerprint import Fingerprint, plain
 from facelume.data.synthetic.camera import exposure_gain, random_flaws, take_picture
 from facelume.data.synthetic.config import SyntheticConfig
 from facelume.data.synthetic.scene import SyntheticScene, SyntheticScenes
-from facelume.data.synthetic.skin import random_skin, shift_pigment, skin_of_atlas
-from facelume.data.synthetic.skin_detail import skin_detail
-from facelume.errors import AssetError, UsageError
+from facelume.data.synthetic.skin import SyntheticSkin, SyntheticSkins
+from facelume.errors import UsageError
 from facelume.face_model import FaceModel
-from facelume.face_model.albedo import AlbedoBasis
 from facelume.raster import sample_map
 from facelume.reflectance import srgb_from_linear
 
@@ -45,7 +43,8 @@ class SyntheticFace:
         light_sh: SH radiance (order 2) of all light, light frame, after exposure and white balance.
         identity: In standard deviations.
         expression: ARKit weights.
-        albedo: Coefficients of the albedo before pigment and detail outside the basis were added.
+        albedo: Coefficients of the face model's albedo that is nearest, hair and make-up left out.
+        skin_linear: Mean colour of the bare skin, under hair and make-up, linear.
         pose: Rotation vector and translation (metres) in the crop camera.
         landmarks_px: The 478 points in crop pixels.
     """
@@ -57,6 +56,7 @@ class SyntheticFace:
     identity: Float[np.ndarray, " I"]
     expression: Float[np.ndarray, " E"]
     albedo: Float[np.ndarray, " A"]
+    skin_linear: Float[np.ndarray, " 3"]
     pose: Float[np.ndarray, " 6"]
     landmarks_px: Float[np.ndarray, "478 2"]
 
@@ -102,46 +102,40 @@ class SyntheticFaces:
             "config": plain(asdict(config)),
             "environment_maps": _digest(environment_maps),
         }
-        self._skin = skin_of_atlas(model, ALBEDO_SIZE)
-        self._detail = skin_detail(model, config.skin.detail)
+        self.skins = SyntheticSkins(model, config.skin, ALBEDO_SIZE)
 
     def draw(
-        self, rng: np.random.Generator, albedo_map: Float[Tensor, "3 s s"] | None = None
+        self, rng: np.random.Generator, skin: SyntheticSkin | Float[Tensor, "3 s s"] | None = None
     ) -> SyntheticFace:
         """Draw one picture with its labels.
 
         Args:
             rng: Source of everything random.
-            albedo_map: Linear albedo to use instead of a random one of the model.
+            skin: See :meth:`photograph`.
         """
-        return self.photograph(self.scenes.draw(rng), rng, albedo_map)
+        return self.photograph(self.scenes.draw(rng), rng, skin)
 
     def photograph(
         self,
         scene: SyntheticScene,
         rng: np.random.Generator,
-        albedo_map: Float[Tensor, "3 s s"] | None = None,
+        skin: SyntheticSkin | Float[Tensor, "3 s s"] | None = None,
     ) -> SyntheticFace:
-        """Give the head of a scene an albedo and take its picture.
+        """Give the head of a scene a skin and take its picture.
 
         Args:
             scene: The lit head.
-            rng: Source of albedo, exposure and camera.
-            albedo_map: Linear albedo instead of a random one of the model (its coefficients are then 0).
+            rng: Source of skin, exposure and camera.
+            skin: The skin, or a linear albedo map (whose coefficients are then 0); a new one where not given.
 
         Raises:
-            AssetError: The model has no example skins and no ``albedo_map`` is given.
+            AssetError: The model has no example skins and none is given.
         """
-        coeffs, skin = torch.zeros(self.model.num_albedo), self.config.skin
-        if albedo_map is None:
-            if not isinstance(self.model.albedo, AlbedoBasis):
-                raise AssetError(f"face model {self.model.name!r} has no example skins: give an albedo_map")
-            coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), skin, rng))
-            albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
-            if rng.random() < skin.pigment_fraction:
-                albedo_map = shift_pigment(albedo_map, self._skin, skin, rng)
-            if skin.has_detail:
-                albedo_map = self._detail(albedo_map, rng)
+        if skin is None:
+            skin = self.skins.draw(rng)
+        elif isinstance(skin, Tensor):
+            skin = self.skins.wear(skin)
+        albedo_map = skin.albedo
         uv = torch.from_numpy(scene.uv.astype(np.float32))[None]
         albedo = sample_map(albedo_map[None], uv)[0].movedim(0, -1).numpy()
         head = albedo * scene.shading + scene.highlight
@@ -161,7 +155,8 @@ class SyntheticFaces:
             light_sh=(scene.light_sh * gain).astype(np.float32),
             identity=scene.identity.astype(np.float32),
             expression=scene.expression.astype(np.float32),
-            albedo=coeffs.numpy(),
+            albedo=skin.coeffs.numpy(),
+            skin_linear=skin.colour.numpy().astype(np.float32),
             pose=scene.pose.astype(np.float32),
             landmarks_px=scene.landmarks_px.astype(np.float32),
         )

@@ -264,33 +264,67 @@ class SkinDetailConfig(Distributions):
 
 
 @dataclass(frozen=True)
+class ToneClasses(Mixture):
+    """Shares of the ITA classes (Chardon 1991, Del Bino and Bernerd 2013) among the people.
+
+    Attributes:
+        dark: ITA up to -30 degrees.
+        brown: To 10 degrees.
+        tan: To 28 degrees.
+        intermediate: To 41 degrees.
+        light: To 55 degrees.
+        very_light: Above.
+    """
+
+    dark: float = 1 / 6
+    brown: float = 1 / 6
+    tan: float = 1 / 6
+    intermediate: float = 1 / 6
+    light: float = 1 / 6
+    very_light: float = 1 / 6
+
+
+@dataclass(frozen=True)
+class SkinColourConfig(Distributions):
+    """Mean colour of a person's skin: drawn from measured skin, whatever the albedo basis holds.
+
+    Attributes:
+        measured_fraction: Share of skins that are moved to a measured colour; the others keep what the
+            mixture of people gave them.
+        classes: Shares of the ITA classes among the moved ones.
+        hue_limit: Largest distance of a hue from the mean hue of its luminance, standard deviations.
+    """
+
+    measured_fraction: float = 1.0
+    classes: ToneClasses = field(default_factory=ToneClasses)
+    hue_limit: float = 2.5
+
+
+@dataclass(frozen=True)
 class SkinConfig(Distributions):
-    """Colour of the skin.
+    """A person's skin: pattern, colour and detail.
 
     Attributes:
         num_mixed: How many of the people behind the albedo basis are mixed into a new skin.
         mixing_concentration: Of the Dirichlet distribution of their shares: small is mostly one, large all.
+        likeness_sigma: How near in tone the mixed people are to the new skin, spread in log luminance; far
+            ones are drawn less.
         own_range: Spread of what a new skin has of its own, standard deviations of the basis.
         mixed_limit: Largest size of a coefficient of a mixed skin, standard deviations.
         free_sigma: Spread of the coefficients where the face model knows no people, standard deviations.
         free_limit: Largest size of one of them, standard deviations.
-        pigment_fraction: Share of skins with pigment that the albedo basis does not span.
-        melanin_range: Melanin that they have more (or less), strength before ``pigment_strength``.
-        blood_range: Blood that they have more (or less), the same.
-        pigment_strength: Factor on both.
+        colour: Mean colour of the skin.
         has_detail: Whether skins wear the ``detail``.
         detail: Pores, marks, wrinkles, hair and make-up.
     """
 
     num_mixed: int = 3
     mixing_concentration: float = 0.6
+    likeness_sigma: float = 0.5
     own_range: Range = (0.0, 0.35)
     mixed_limit: float = 6.0
     free_sigma: float = 0.9
     free_limit: float = 2.5
-    pigment_fraction: float = 0.0
-    melanin_range: Range = (-0.25, 0.9)
-    blood_range: Range = (-0.25, 0.5)
-    pigment_strength: float = 0.8
+    colour: SkinColourConfig = field(default_factory=SkinColourConfig)
     has_detail: bool = True
     detail: SkinDetailConfig = field(default_factory=SkinDetailConfig)

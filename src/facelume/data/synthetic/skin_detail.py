@@ -5,7 +5,6 @@ Synthetic faces wear it so that a network cannot win by staying inside the basis
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -62,18 +61,30 @@ def procedural_detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) 
     Returns:
         A new linear albedo in [0.005, 0.95]; eyes, inner mouth and all off the face front are unchanged.
     """
-    return skin_detail(_open_model(), SkinDetailConfig())(albedo, rng)
+    detail = SkinDetail(_open_model(), SkinDetailConfig())
+    return detail.adorned(detail.pigmented(albedo, rng), rng)
 
 
-def skin_detail(
-    model: FaceModel, config: SkinDetailConfig
-) -> Callable[[Float[Tensor, "3 s s"], np.random.Generator], Float[Tensor, "3 s s"]]:
-    """A function like :func:`procedural_detail`, for another face model and another configuration."""
+class SkinDetail:
+    """What :func:`procedural_detail` draws, for another face model and configuration, in two steps.
 
-    def detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
-        regions = skin_regions(model, albedo.shape[-1])
-        before = albedo.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 0)
-        out = _with_pigment(before, regions, config, rng)
+    Args:
+        model: The face model.
+        config: What is drawn, and how often.
+    """
+
+    def __init__(self, model: FaceModel, config: SkinDetailConfig) -> None:
+        self.model, self.config = model, config
+
+    def pigmented(self, albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
+        """Add what is in the skin: pores, uneven tone, marks, wrinkles."""
+        regions = skin_regions(self.model, albedo.shape[-1])
+        return _on_face(albedo, _with_pigment(_colours(albedo), regions, self.config, rng), regions)
+
+    def adorned(self, albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
+        """Add what is on the skin: hairs of the brows, and a beard or make-up."""
+        config, regions = self.config, skin_regions(self.model, albedo.shape[-1])
+        out = _colours(albedo)
         if rng.random() < config.brows.fraction:
             out = _with_brow_hair(out, regions, config, rng)
         adornment = config.adornments.pick(rng.random())
@@ -81,11 +92,18 @@ def skin_detail(
             out = _with_beard(out, regions, config, rng)
         elif adornment == "make_up":
             out = _with_make_up(out, regions, config.make_up, rng)
-        after = torch.from_numpy(out.clip(*ALBEDO_RANGE).transpose(2, 0, 1)).to(albedo)
-        face = torch.from_numpy(regions.face).to(albedo)
-        return torch.where(face > 0, albedo + face * (after - albedo), albedo)
+        return _on_face(albedo, out, regions)
 
-    return detail
+
+def _colours(albedo: Float[Tensor, "3 s s"]) -> Colour:
+    return albedo.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 0)
+
+
+def _on_face(albedo: Float[Tensor, "3 s s"], changed: Colour, regions: SkinRegions) -> Float[Tensor, "3 s s"]:
+    """The changed albedo on the face front, the old one elsewhere."""
+    after = torch.from_numpy(changed.clip(*ALBEDO_RANGE).transpose(2, 0, 1)).to(albedo)
+    face = torch.from_numpy(regions.face).to(albedo)
+    return torch.where(face > 0, albedo + face * (after - albedo), albedo)
 
 
 @lru_cache(maxsize=1)
