@@ -40,7 +40,7 @@ from facelume.data.synthetic.light import random_light, random_studio_light
 from facelume.data.synthetic.occluders import backdrop, glasses, hair_colour, hair_strands, hand
 from facelume.data.synthetic.scene import SyntheticScene
 from facelume.data.synthetic.shade import random_material
-from facelume.data.synthetic.skin import SyntheticSkins, random_skin
+from facelume.data.synthetic.skin import SyntheticSkins, bare_skin, random_skin
 from facelume.data.synthetic.skin_config import (
     Adornments,
     HairColours,
@@ -56,6 +56,7 @@ from facelume.face_model import load_open_face_model
 from facelume.training.config import read_run_file, run_document
 
 COVERS = ("hair_fraction", "strand_fraction", "glasses_fraction", "hand_fraction", "hair.thickness_range_m")
+IN_ALL_SKINS = ("measured_fraction", "parts_fraction", "has_detail", "wrinkles.width_range")
 BARE = OccluderConfig(hair_fraction=0.0, strand_fraction=0.0, glasses_fraction=0.0, hand_fraction=0.0)
 SIZE = 64
 GREY = torch.full((3, SIZE, SIZE), 0.3)
@@ -167,7 +168,11 @@ def draw_camera(config: CameraConfig, seed: int) -> np.ndarray:
         (LightConfig(), draw_light, ()),
         (MaterialConfig(), draw_material, ()),
         # What is decided where a scene is drawn or photographed, or shows on large maps, is tested below.
-        (SkinConfig(), draw_skin, ("measured_fraction", "has_detail", "wrinkles.width_range")),
+        (
+            SkinConfig(),
+            draw_skin,
+            ("measured_fraction", "parts_fraction", "has_detail", "wrinkles.width_range"),
+        ),
         (OccluderConfig(), draw_occluders, COVERS),
         (BackdropConfig(), draw_backdrop, ()),
         (CameraConfig(), draw_camera, ()),
@@ -217,10 +222,15 @@ def test_skins_have_detail_and_a_measured_colour_as_the_configuration_says() -> 
         drawn = SyntheticSkins(model, skin, 128).draw(np.random.default_rng(2))
         return drawn.albedo, model.albedo_map(drawn.coeffs, 128)
 
-    smooth, nearest = albedo(SkinConfig(has_detail=False, colour=basis_colour))
+    smooth, nearest = albedo(SkinConfig(has_detail=False, colour=basis_colour, parts_fraction=0.0))
     assert float((smooth - nearest).abs().mean()) < 0.005
     detailed, nearest = albedo(SkinConfig(colour=basis_colour))
     assert float((detailed - nearest).abs().max()) > 0.05
+    painted, _ = albedo(SkinConfig(has_detail=False, colour=basis_colour))
+    eyes = model.uv_mask("eyes", 128) > 0.9
+    assert float((painted - smooth)[:, eyes].abs().mean()) > 0.005
+    bare = bare_skin(model, 128) > 0.5
+    assert float((painted - smooth)[:, bare].abs().mean()) < 0.001
     coloured, _ = albedo(SkinConfig(has_detail=False))
     assert float((coloured - smooth).abs().mean()) > 0.005
 

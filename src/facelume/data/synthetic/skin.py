@@ -1,4 +1,4 @@
-"""Skins of synthetic people: the pattern of known people, a measured colour, detail that no basis holds."""
+"""Skins of synthetic people: the pattern of known people, measured colours, detail that no basis holds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.data.synthetic.head import random_coefficients
+from facelume.data.synthetic.part_colours import paint_parts, part_regions, sample_part_colours
 from facelume.data.synthetic.skin_config import SkinConfig
 from facelume.data.synthetic.skin_detail import SkinDetail
 from facelume.data.synthetic.skin_tone import mean_colour, random_skin_colour, with_skin_colour
@@ -81,9 +82,15 @@ class SyntheticSkins:
             albedo = self._detail.pigmented(albedo, rng)
         if colour is not None:
             albedo = with_skin_colour(albedo, self._skin, self._bare, colour)
+        brow = None
+        if rng.random() < config.parts_fraction:
+            median = albedo[:, self._bare > 0.5].median(dim=-1).values
+            parts = sample_part_colours(median.log().double().numpy(), rng)
+            albedo = paint_parts(albedo, part_regions(self.model, self.size), parts)
+            brow = np.exp(parts["brows"])
         naked = albedo
         if config.has_detail:
-            albedo = self._detail.adorned(albedo, rng)
+            albedo = self._detail.adorned(albedo, rng, brow)
         return SyntheticSkin(albedo, self._nearest(naked), mean_colour(naked, self._bare))
 
     def wear(self, albedo: Float[Tensor, "3 s s"]) -> SyntheticSkin:

@@ -314,6 +314,8 @@ class SkinConfig(Distributions):
         free_sigma: Spread of the coefficients where the face model knows no people, standard deviations.
         free_limit: Largest size of one of them, standard deviations.
         colour: Mean colour of the skin.
+        parts_fraction: Share of people whose lips, eyes, brows and teeth differ from their skin as those of
+            real people do; the others keep those of the albedo basis.
         has_detail: Whether skins wear the ``detail``.
         detail: Pores, marks, wrinkles, hair and make-up.
     """
@@ -326,5 +328,6 @@ class SkinConfig(Distributions):
     free_sigma: float = 0.9
     free_limit: float = 2.5
     colour: SkinColourConfig = field(default_factory=SkinColourConfig)
+    parts_fraction: float = 1.0
     has_detail: bool = True
     detail: SkinDetailConfig = field(default_factory=SkinDetailConfig)

@@ -81,12 +81,23 @@ class SkinDetail:
         regions = skin_regions(self.model, albedo.shape[-1])
         return _on_face(albedo, _with_pigment(_colours(albedo), regions, self.config, rng), regions)
 
-    def adorned(self, albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
-        """Add what is on the skin: hairs of the brows, and a beard or make-up."""
+    def adorned(
+        self,
+        albedo: Float[Tensor, "3 s s"],
+        rng: np.random.Generator,
+        brow: Float[np.ndarray, " 3"] | None = None,
+    ) -> Float[Tensor, "3 s s"]:
+        """Add what is on the skin: hairs of the brows, and a beard or make-up.
+
+        Args:
+            albedo: Linear albedo.
+            rng: Source of chance.
+            brow: Linear colour of the brows' hairs; one of the hair colours where not given.
+        """
         config, regions = self.config, skin_regions(self.model, albedo.shape[-1])
         out = _colours(albedo)
         if rng.random() < config.brows.fraction:
-            out = _with_brow_hair(out, regions, config, rng)
+            out = _with_brow_hair(out, regions, config, rng, brow)
         adornment = config.adornments.pick(rng.random())
         if adornment == "beard":
             out = _with_beard(out, regions, config, rng)
@@ -204,7 +215,11 @@ def _wrinkles(regions: SkinRegions, config: WrinkleConfig, rng: np.random.Genera
 
 
 def _with_brow_hair(
-    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+    albedo: Colour,
+    regions: SkinRegions,
+    config: SkinDetailConfig,
+    rng: np.random.Generator,
+    brow: Float[np.ndarray, " 3"] | None,
 ) -> Colour:
     """Single hairs on the brows, in a hair colour not lighter than the skin."""
     size, scale, brows = regions.size, regions.size / 256, config.brows
@@ -220,7 +235,10 @@ def _with_brow_hair(
         start = np.array([column, row]) + rng.normal(0, 0.7 * scale, 2)
         path = np.stack([start - 0.5 * step, start + 0.5 * step])
         strokes.draw(path, rng.uniform(*brows.coverage_range), 0.6 * scale)
-    colour = _hair_colour(albedo, regions, config, rng)
+    if brow is None:
+        colour = _hair_colour(albedo, regions, config, rng)
+    else:
+        colour = brow * np.exp(rng.normal(0, config.hair_sigma))
     return _with_hair(albedo, strokes.coverage() * (1 - regions.eyelids), colour)
 
 
