@@ -12,7 +12,7 @@ from torch import Tensor
 from facelume.data.synthetic.head import random_coefficients
 from facelume.data.synthetic.part_colours import paint_parts, part_regions, sample_part_colours
 from facelume.data.synthetic.skin_config import SkinConfig
-from facelume.data.synthetic.skin_detail import SkinDetail
+from facelume.data.synthetic.skin_detail import SkinDetail, random_hair_colour
 from facelume.data.synthetic.skin_tone import mean_colour, random_skin_colour, with_skin_colour
 from facelume.errors import AssetError
 from facelume.face_model import FaceModel
@@ -24,6 +24,8 @@ from facelume.uv import texel_map
 _BARE_SHARE = 0.95
 # Size at which the nearest albedo of the basis is found, and the variance that it leaves unexplained.
 _FIT_SIZE, _FIT_NOISE = 128, 0.02
+# Dark brown: the hair over an albedo of which nothing else is known.
+_PLAIN_HAIR = (0.025, 0.015, 0.010)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +36,13 @@ class SyntheticSkin:
         albedo: Over the atlas.
         coeffs: The nearest albedo of the face model, standard deviations; hair and make-up left out.
         colour: Mean of the bare skin of the face, under hair and make-up.
+        hair: Colour of the hair.
     """
 
     albedo: Float[Tensor, "3 s s"]
     coeffs: Float[Tensor, " A"]
     colour: Float[Tensor, " 3"]
+    hair: Float[np.ndarray, " 3"]
 
 
 class SyntheticSkins:
@@ -72,16 +76,16 @@ class SyntheticSkins:
             raise AssetError(
                 f"face model {self.model.name!r} has no example skins: photograph with a skin of your own"
             )
-        config, colour, tone = self.config, None, None
+        config, wanted, tone = self.config, None, None
         if rng.random() < config.colour.measured_fraction:
-            colour = random_skin_colour(config.colour, rng)
-            tone = float(luminance(torch.from_numpy(colour)).log())
+            wanted = random_skin_colour(config.colour, rng)
+            tone = float(luminance(torch.from_numpy(wanted)).log())
         coeffs = random_skin(self._basis.example_coeffs.numpy(), config, rng, self._tones, tone)
         albedo = self.model.albedo_map(torch.from_numpy(coeffs), self.size)
         if config.has_detail:
             albedo = self._detail.pigmented(albedo, rng)
-        if colour is not None:
-            albedo = with_skin_colour(albedo, self._skin, self._bare, colour)
+        if wanted is not None:
+            albedo = with_skin_colour(albedo, self._skin, self._bare, wanted)
         brow = None
         if rng.random() < config.parts_fraction:
             median = albedo[:, self._bare > 0.5].median(dim=-1).values
@@ -89,14 +93,19 @@ class SyntheticSkins:
             albedo = paint_parts(albedo, part_regions(self.model, self.size), parts)
             brow = np.exp(parts["brows"])
         naked = albedo
+        colour = mean_colour(naked, self._bare)
+        hair = random_hair_colour(float(luminance(colour).log()), config.hair, rng)
         if config.has_detail:
-            albedo = self._detail.adorned(albedo, rng, brow)
-        return SyntheticSkin(albedo, self._nearest(naked), mean_colour(naked, self._bare))
+            beard = hair * np.exp(rng.normal(0, config.hair.beard_sigma))
+            albedo = self._detail.adorned(albedo, rng, beard, brow)
+        return SyntheticSkin(albedo, self._nearest(naked), colour, hair)
 
     def wear(self, albedo: Float[Tensor, "3 s s"]) -> SyntheticSkin:
-        """A given linear albedo as a skin; its coefficients are 0."""
+        """A given linear albedo as a skin; its coefficients are 0, its hair is dark brown."""
         bare = self._bare if albedo.shape[-1] == self.size else bare_skin(self.model, albedo.shape[-1])
-        return SyntheticSkin(albedo, torch.zeros(self.model.num_albedo), mean_colour(albedo, bare))
+        return SyntheticSkin(
+            albedo, torch.zeros(self.model.num_albedo), mean_colour(albedo, bare), np.array(_PLAIN_HAIR)
+        )
 
 
 class _NearestAlbedo:

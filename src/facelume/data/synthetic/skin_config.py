@@ -116,24 +116,25 @@ class WrinkleConfig(Distributions):
 
 
 @dataclass(frozen=True)
-class HairColours(Mixture):
-    """Colours of brows and beards.
+class HairColourConfig(Distributions):
+    """Colour of a person's hair and beard; brows have their own.
 
     Attributes:
-        black: Share of black hair.
-        dark_brown: Share of dark brown hair.
-        brown: Share of brown hair.
-        blond: Share of blond hair.
-        red: Share of red hair.
-        grey: Share of grey hair.
+        grey_fraction: Share of grey hair.
+        grey_range: Linear value of grey hair, [0, 1].
+        melanin_beta: Shape of the melanin of other hair, from 0 (blond) to 1 (black), of people of the
+            lightest skin; the darker the skin, the nearer to black.
+        dyed_fraction: Share of hair of any melanin whatever the skin.
+        colour_sigma: Spread of the logarithm of each colour of it.
+        beard_sigma: Spread of the logarithm of the brightness of a beard against the hair.
     """
 
-    black: float = 0.3
-    dark_brown: float = 0.25
-    brown: float = 0.2
-    blond: float = 0.1
-    red: float = 0.05
-    grey: float = 0.1
+    grey_fraction: float = 0.12
+    grey_range: Range = (0.15, 0.5)
+    melanin_beta: tuple[float, float] = (2.0, 1.2)
+    dyed_fraction: float = 0.08
+    colour_sigma: float = 0.1
+    beard_sigma: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -248,8 +249,6 @@ class SkinDetailConfig(Distributions):
         adornments: Shares of beards and make-up.
         beard: The beards.
         make_up: The make-up.
-        hair_colours: Shares of the colours of brows and beards.
-        hair_sigma: Spread of the logarithm of their brightness.
     """
 
     tone: ToneConfig = field(default_factory=ToneConfig)
@@ -259,8 +258,6 @@ class SkinDetailConfig(Distributions):
     adornments: Adornments = field(default_factory=Adornments)
     beard: BeardConfig = field(default_factory=BeardConfig)
     make_up: MakeUpConfig = field(default_factory=MakeUpConfig)
-    hair_colours: HairColours = field(default_factory=HairColours)
-    hair_sigma: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -316,6 +313,7 @@ class SkinConfig(Distributions):
         colour: Mean colour of the skin.
         parts_fraction: Share of people whose lips, eyes, brows and teeth differ from their skin as those of
             real people do; the others keep those of the albedo basis.
+        hair: Colour of the hair.
         has_detail: Whether skins wear the ``detail``.
         detail: Pores, marks, wrinkles, hair and make-up.
     """
@@ -329,5 +327,6 @@ class SkinConfig(Distributions):
     free_limit: float = 2.5
     colour: SkinColourConfig = field(default_factory=SkinColourConfig)
     parts_fraction: float = 1.0
+    hair: HairColourConfig = field(default_factory=HairColourConfig)
     has_detail: bool = True
     detail: SkinDetailConfig = field(default_factory=SkinDetailConfig)
