@@ -55,8 +55,11 @@ def set_statistics(network: ToneNetwork, rows: ToneRows, cues: tuple[str, ...]) 
     """Let a network normalise cues by the rows that it learns from, and pass over the other regions."""
     is_used = torch.tensor([name in cues for name in CUE_REGIONS])[region_of_cue()]
     network.cue_mean.copy_(rows.values.mean(dim=0))
-    network.cue_scale.copy_(torch.where(is_used, rows.values.std(dim=0) + _LEAST_SCALE, torch.inf))
+    network.cue_scale.copy_(torch.where(is_used, rows.values.std(dim=0) + _LEAST_SCALE, _PASSED_OVER))
 
+
+_PASSED_OVER = 1e6
+"""Spread of a cue that the network may not look at."""
 
 _LEAST_SCALE = 0.02
 """Added to the spread of a cue: shares that hardly ever change must not count for much."""
