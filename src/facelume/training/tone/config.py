@@ -73,7 +73,7 @@ class ToneDataConfig:
     skins_per_scene: int = 4
     photos: Path | None = None
     studio_set: str | None = None
-    studio_gain: tuple[float, float, float] = (1.127, 1.105, 1.051)
+    studio_gain: tuple[float, float, float] = (1.156, 1.123, 1.1)
     studio_surface: float = 0.011
     groups: Path | None = None
     laboratory: Path | None = None
@@ -128,7 +128,7 @@ class BrightnessConfig:
         laboratory_log_sigma: Its spread.
     """
 
-    log_mean: float = 0.25
+    log_mean: float = 0.3
     log_sigma: float = 0.5
     laboratory_log_mean: float = -0.9
     laboratory_log_sigma: float = 1.0
