@@ -23,7 +23,7 @@ class ExposureConfig:
     """
 
     log_mean: float = 0.1
-    log_sigma: float = 0.6
+    log_sigma: float = 0.9
 
 
 @dataclass(frozen=True, eq=False)
