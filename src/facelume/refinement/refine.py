@@ -17,6 +17,9 @@ from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
 CANONICAL_EXPOSURE = 0.75
 """Shading of the skin, every colour alike, that the network sees all faces under."""
 
+CLIPPED = 0.97
+"""Linear value from which a colour of the photo only says "at least this"."""
+
 _NOISE_SEED = 20
 # Below this share of the face's mean shading, detail is trusted less and less.
 _DIM_SHARE = 0.35
@@ -103,6 +106,9 @@ def network_input(
     if config.with_context:
         shading = balance * map_shading(resize_map(small.coarse_map, config.map_size), small.normals_light)
         parts += [2.0 * small.visibility[:, None] - 1.0, torch.log(shading.clamp(0.05, 20.0))]
+    if config.with_geometry:
+        is_clipped = (small.texture.amax(dim=1, keepdim=True) > CLIPPED).to(texture)
+        parts += [small.normals_light, is_clipped * small.visibility[:, None]]
     return torch.cat(parts, dim=1), small.prior_albedo
 
 
@@ -126,6 +132,7 @@ def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | 
         # The photo says nothing about the light on unseen texels: continue it smoothly from the seen ones.
         raw_light = pull_push(raw_light, resize_map(maps.visibility[:, None], raw_light.shape[-1]))
     light = decode_light(raw_light, resize_map(maps.coarse_map, raw_light.shape[-1]), config)
+    light = resize_map(light, config.map_size)
     shading = map_shading(light, maps.normals_light)
     if not config.with_gate:
         unknown = torch.zeros_like(raw_albedo[:, :1])

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from facelume.fitting.tone_cues import CUE_MAP_SIZE, ToneRegions
-from facelume.networks.refiner import Refiner
 from facelume.raster import render
 from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput
 from facelume.refinement.light_map import (
@@ -45,7 +44,7 @@ class RefinedFace:
 
 
 def refine_face(
-    refiner: Refiner, face: FaceInPhoto, prepared: PreparedInput, basis: InputBasis
+    refiner: nn.Module, face: FaceInPhoto, prepared: PreparedInput, basis: InputBasis
 ) -> RefinedFace:
     """Refines albedo and light of one face and brings both lights into agreement with its photo.
 

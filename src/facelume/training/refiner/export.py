@@ -15,6 +15,7 @@ from facelume.data.provenance import (
 )
 from facelume.face_model import FaceModel
 from facelume.networks.refiner import Refiner
+from facelume.networks.unet_refiner import UNetRefiner
 from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.loop import Trained
 from facelume.training.refiner.config import RefinerTrainingConfig
@@ -52,7 +53,7 @@ def export_weights(
         model: The face model whose atlas and prior albedo it learned on.
         folder: Folder of weights; by default ``weights`` in the run's output.
     """
-    network = cast(Refiner, trained.network)
+    network = cast(Refiner | UNetRefiner, trained.network)
     release = Release(
         weights_id=config.weights_id or f"refiner-{config.output.name}",
         kind="refiner",

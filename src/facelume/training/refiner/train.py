@@ -16,9 +16,9 @@ from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry.face_mesh import FIVE_POINTS_WITH_IRISES
 from facelume.losses import refinement
+from facelume.networks.builders import make_refiner
 from facelume.networks.discriminator import PatchDiscriminator
 from facelume.networks.recognition import MobileFaceNet, align_faces, load_mobilefacenet
-from facelume.networks.refiner import Refiner
 from facelume.raster import GeometryBuffers, geometry_buffers, render
 from facelume.refinement.refine import RefinerOutput, refine
 from facelume.reflectance import srgb_from_linear
@@ -51,7 +51,7 @@ def train(config: RefinerTrainingConfig, *, on_step: Callable[[StepReport], None
     objective = RefinerObjective(config, model, training, validation)
     run = run_document(config)
     return run_training(
-        Refiner(config.network),
+        make_refiner(config.network),
         objective,
         config.output,
         config.loop,
