@@ -36,7 +36,7 @@ def test_a_training_prints_its_folder_of_weights_and_says_what_they_allow(run_fi
     assert "refiner-tiny: Apache-2.0, with credit for: synthetic faces of the open face model" in err
     record, _ = find_record("refiner", tmp_path / "tiny" / "weights")
     assert record.training[0]["run"]["loop"]["num_steps"] == 1
-    assert record.training[0]["run"]["data"]["synthetic"]["skin"]["pigment_fraction"] == 0.5
+    assert record.training[0]["run"]["data"]["synthetic"]["skin"]["colour"]["measured_fraction"] == 1.0
     assert record.metrics["synthetic/albedo_error"] > 0
     assert record.terms == "credit"
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.data.synthetic.skin_config import SkinDetailConfig
-from facelume.data.synthetic.skin_detail import procedural_detail, skin_detail
+from facelume.data.synthetic.skin_config import Adornments, SkinDetailConfig
+from facelume.data.synthetic.skin_detail import SkinDetail, procedural_detail
 from facelume.data.synthetic.skin_regions import skin_regions
 from facelume.face_model import FaceModel, load_open_face_model
 
@@ -49,9 +51,22 @@ def test_eyes_mouth_and_back_of_the_head_are_unchanged(model: FaceModel, plain: 
     assert off.any()
     assert eyes.any()
     for seed in range(12):
-        changed = (skin_detail(model, SkinDetailConfig())(plain, np.random.default_rng(seed)) != plain).any(0)
+        changed = (procedural_detail(plain, np.random.default_rng(seed)) != plain).any(0)
         assert not changed[off].any()
         assert not changed[eyes].any()
+
+
+def test_pigment_is_in_the_skin_and_hair_lies_over_it(model: FaceModel, plain: Tensor) -> None:
+    detail, seeds = SkinDetail(model, SkinDetailConfig()), range(12)
+    pigmented = torch.stack([detail.pigmented(plain, np.random.default_rng(seed)) for seed in seeds])
+    assert float((pigmented - plain).abs().mean((1, 2, 3)).min()) > 1e-3
+    bearded = replace(SkinDetailConfig(), adornments=Adornments(1.0, 0.0, 0.0))
+    hair = np.array([0.02, 0.01, 0.005])
+    worn = SkinDetail(model, bearded).adorned(plain, np.random.default_rng(0), hair)
+    assert float((plain - worn).mean()) > 0.005
+    lighter = SkinDetail(model, bearded).adorned(plain, np.random.default_rng(0), np.full(3, 0.9))
+    # Hair is never lighter than the skin.
+    assert float((lighter - plain).max()) < 1e-6
 
 
 def test_detail_is_finer_than_a_64_texel_map_can_hold(model: FaceModel, plain: Tensor) -> None:

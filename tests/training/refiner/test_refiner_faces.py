@@ -32,18 +32,21 @@ def read_with(path: Path, synthetic: object) -> RefinerTrainingConfig:
 
 
 @pytest.mark.parametrize("name", ["refiner_cpu.json", "refiner_clean.json", "refiner_paper.json"])
-def test_shipped_run_files_state_the_pigment_beyond_the_basis_that_is_also_the_default(name):
-    stated = json.loads((CONFIGS / name).read_text())["data"]["synthetic"]
-    assert stated == {"skin": {"pigment_fraction": 0.5}}
-    config = read_run_file(CONFIGS / name, RefinerTrainingConfig)
-    assert config.data.synthetic == RefinerDataConfig(prepared=Path("p")).synthetic
+def test_shipped_run_files_draw_the_default_faces(name):
+    assert read_run_file(CONFIGS / name, RefinerTrainingConfig).data.synthetic == SyntheticConfig()
+
+
+@pytest.mark.parametrize("part", [{}, {"skin": {"num_mixed": 2}}, {"occluders": {"glasses_fraction": 0.3}}])
+def test_every_skin_has_a_measured_colour_whatever_part_a_run_file_sets(tmp_path, part):
+    skin = read_with(tmp_path / "run.json", part).data.synthetic.skin
+    assert skin.colour.measured_fraction == 1.0
 
 
 def test_a_run_file_sets_any_of_it_and_its_document_quotes_all(tmp_path):
-    skin = {"pigment_fraction": 0.25, "detail": {"marks": {"freckle_fraction": 1.0}}}
+    skin = {"likeness_sigma": 0.25, "detail": {"marks": {"freckle_fraction": 1.0}}}
     config = read_with(tmp_path / "run.json", {"skin": skin})
     synthetic = config.data.synthetic
-    assert synthetic.skin.pigment_fraction == 0.25
+    assert synthetic.skin.likeness_sigma == 0.25
     assert synthetic.skin.detail.marks.freckle_fraction == 1.0
     assert synthetic.occluders == SyntheticConfig().occluders
     quoted = run_document(config)["data"]["synthetic"]
@@ -66,7 +69,7 @@ def test_what_cannot_be_drawn_is_refused_in_words(tmp_path, synthetic, reason):
 
 
 def test_faces_are_prepared_as_the_run_file_says_and_not_reused_for_another(tmp_path):
-    synthetic = SyntheticConfig(skin=SkinConfig(pigment_fraction=1.0), is_plain=True)
+    synthetic = SyntheticConfig(skin=SkinConfig(has_detail=False), is_plain=True)
     data = RefinerDataConfig(
         prepared=tmp_path / "prepared",
         num_synthetic=1,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from facelume.data.distributions import CountRange, Distributions, Mixture, Range
+from facelume.data.synthetic.camera_config import CameraConfig
 from facelume.data.synthetic.cover_config import BackdropConfig, OccluderConfig
+from facelume.data.synthetic.light_config import LightConfig
 from facelume.data.synthetic.skin_config import SkinConfig
 
 
@@ -99,64 +101,6 @@ class PoseConfig(Distributions):
 
 
 @dataclass(frozen=True)
-class StudioConfig(Distributions):
-    """One to a few lamps over a smooth fill: sun, flash, window, rim light.
-
-    Attributes:
-        num_lamps_weights: Probability of one lamp, two, three ...
-        azimuth_sigma_rad: Spread of a lamp's azimuth about straight ahead.
-        elevation_mean_rad: Mean height of the lamps.
-        elevation_sigma_rad: Spread of their height.
-        rim_fraction: Share of the second and further lamps that stand behind the head.
-        rim_azimuth_range_rad: Azimuth of those, to either side.
-        second_strength_range: Strength of the second and further lamps; the first has 1.
-        lamp_tint_sigma: Spread of the logarithm of a lamp's red over green; blue goes the other way.
-        softness_choices_m: Radius of a lamp's penumbra on the face.
-        fill_log_mean: Mean of the logarithm of the fill's radiance (1 gives as much irradiance as a lamp of
-            strength 1 gives a surface that faces it).
-        fill_log_sigma: Spread of it.
-        fill_tint_sigma: Spread of the logarithm of the fill's red over green.
-        fill_slope_mean: Mean of the fill's SH coefficients of band 1 (up, to the viewer, to +X) over band 0.
-        fill_slope_sigma: Spread of them.
-        fill_slope_tint_sigma: Spread of the logarithm of their red over green.
-    """
-
-    num_lamps_weights: tuple[float, ...] = (0.55, 0.3, 0.15)
-    azimuth_sigma_rad: float = 0.9
-    elevation_mean_rad: float = 0.55
-    elevation_sigma_rad: float = 0.4
-    rim_fraction: float = 0.5
-    rim_azimuth_range_rad: Range = (1.4, 2.6)
-    second_strength_range: Range = (0.15, 1.2)
-    lamp_tint_sigma: float = 0.2
-    softness_choices_m: tuple[float, ...] = (0.0008, 0.002, 0.005, 0.009)
-    fill_log_mean: float = -0.9
-    fill_log_sigma: float = 0.8
-    fill_tint_sigma: float = 0.2
-    fill_slope_mean: tuple[float, float, float] = (0.2, 0.0, 0.1)
-    fill_slope_sigma: float = 0.25
-    fill_slope_tint_sigma: float = 0.1
-
-
-@dataclass(frozen=True)
-class LightConfig(Distributions):
-    """What shines on a head.
-
-    Attributes:
-        environment_fraction: Share of heads in an environment map, where maps are given; the others stand in
-            the studio.
-        tilt_sigma_rad: Spread of the tilt of an environment map, about each of two axes; suns stay up.
-        sun_softness_choices_m: Radius of the penumbra of a patch that outshines the rest of its map.
-        studio: The lamps.
-    """
-
-    environment_fraction: float = 0.67
-    tilt_sigma_rad: float = 0.17
-    sun_softness_choices_m: tuple[float, ...] = (0.0006, 0.0015, 0.004)
-    studio: StudioConfig = field(default_factory=StudioConfig)
-
-
-@dataclass(frozen=True)
 class ShineKinds(Mixture):
     """How much skin shines.
 
@@ -202,41 +146,6 @@ class MaterialConfig(Distributions):
 
 
 @dataclass(frozen=True)
-class CameraConfig(Distributions):
-    """Exposure, white balance and flaws of the camera.
-
-    Attributes:
-        balance_range: Share of the light's cast that is balanced away (exponent on it), 1 = all.
-        balance_sigma: Spread of the logarithm of the gain of each colour beyond that.
-        brightness_median: Median of the face's mean linear value in the picture.
-        brightness_sigma: Spread of the logarithm of it.
-        brightness_range: Least and largest mean linear value of a face.
-        poor_fraction: Share of poor pictures: more blur, and less than the crop's resolution.
-        blur_range_px: Radius of the lens blur (sigma of a Gaussian), crop pixels.
-        poor_blur_range_px: What a poor picture adds to it.
-        poor_detail_range: Resolution of a poor picture as a share of the crop's, (0, 1].
-        shot_noise_range: Standard deviation of the noise at linear value 1.
-        read_noise_range: Standard deviation of the noise at linear value 0.
-        gamma_sigma: Spread of the logarithm of the exponent on the sRGB-encoded value.
-        jpeg_quality_range: Quality of the JPEG, 1 to 95.
-    """
-
-    balance_range: Range = (0.55, 1.0)
-    balance_sigma: float = 0.05
-    brightness_median: float = 0.2
-    brightness_sigma: float = 0.45
-    brightness_range: Range = (0.05, 0.5)
-    poor_fraction: float = 0.3
-    blur_range_px: Range = (0.35, 0.6)
-    poor_blur_range_px: Range = (0.0, 1.0)
-    poor_detail_range: Range = (0.4, 1.0)
-    shot_noise_range: Range = (0.0, 0.03)
-    read_noise_range: Range = (0.0, 0.008)
-    gamma_sigma: float = 0.06
-    jpeg_quality_range: CountRange = (35, 95)
-
-
-@dataclass(frozen=True)
 class SyntheticConfig:
     """What synthetic faces look like: everything that is drawn, and how often.
 
@@ -247,7 +156,7 @@ class SyntheticConfig:
         pose: Turn of the head and place in the crop.
         light: What shines on it.
         material: How the skin shines.
-        skin: Its colour: people of the albedo basis, pigment and detail beyond it.
+        skin: Its pattern (people of the albedo basis), its measured colour, and detail.
         occluders: Hair, strands, glasses and hands.
         backdrop: What is behind the head.
         camera: What takes the picture.

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from facelume.data.distributions import CountRange, Distributions, Range
+from facelume.data.distributions import CountRange, Distributions, Mixture, Range
 from facelume.errors import UsageError
 
 
 @dataclass(frozen=True)
 class HairConfig(Distributions):
-    """Hair on the scalp, and the colour of all hair.
+    """Hair on the scalp; its colour is the person's (:class:`HairColourConfig`).
 
     Attributes:
         thickness_range_m: How far it stands off the scalp.
-        grey_fraction: Share of grey hair.
-        grey_range: Linear value of grey hair, [0, 1].
-        melanin_beta: Shape of the melanin of other hair, from 0 (blond) to 1 (black).
-        colour_sigma: Spread of the logarithm of each colour of it.
     """
 
     thickness_range_m: Range = (0.003, 0.03)
-    grey_fraction: float = 0.12
-    grey_range: Range = (0.15, 0.5)
-    melanin_beta: tuple[float, float] = (2.0, 1.2)
-    colour_sigma: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -105,8 +97,7 @@ class HandConfig(Distributions):
         radius_range: Radius of the palm.
         num_fingers_range: Number of fingers.
         finger_range: Reach of the fingers, in units of the palm's radius.
-        skin_fraction: Share that has the colour of skin; the others have any colour.
-        skin_brightness_range: Brightness of the skin against a light one.
+        skin_fraction: Share that has the colour of the person's skin; the others have any colour.
         other_colour_range: Linear value of each colour of the others.
     """
 
@@ -116,8 +107,28 @@ class HandConfig(Distributions):
     num_fingers_range: CountRange = (0, 4)
     finger_range: Range = (1.5, 2.6)
     skin_fraction: float = 0.7
-    skin_brightness_range: Range = (0.1, 1.2)
     other_colour_range: Range = (0.02, 0.7)
+
+
+@dataclass(frozen=True)
+class ClothesConfig(Distributions):
+    """Shoulders below the head; lengths are in units of forehead to chin.
+
+    Attributes:
+        drop_range: Height of the collar below the chin.
+        slope_range: How far the shoulders fall over their width.
+        collar_range: Half the width of the collar.
+        reflectance_log_range: Logarithm of the linear value of the cloth.
+        colour_sigma: Spread of the logarithm of each colour of it.
+        fold_range: Contrast of its folds.
+    """
+
+    drop_range: Range = (0.0, 0.18)
+    slope_range: Range = (0.05, 0.4)
+    collar_range: Range = (0.3, 0.5)
+    reflectance_log_range: Range = (-4.0, -0.2)
+    colour_sigma: float = 0.4
+    fold_range: Range = (0.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -129,36 +140,58 @@ class OccluderConfig(Distributions):
         strand_fraction: Share with strands over the face.
         glasses_fraction: Share with glasses.
         hand_fraction: Share with a hand or another thing in front of the face.
+        clothes_fraction: Share of heads with shoulders; the others end at the neck.
         hair: The hair.
         strands: The strands.
         glasses: The glasses.
         hand: The hands.
+        clothes: The shoulders.
     """
 
     hair_fraction: float = 0.75
     strand_fraction: float = 0.2
     glasses_fraction: float = 0.15
     hand_fraction: float = 0.1
+    clothes_fraction: float = 0.85
     hair: HairConfig = field(default_factory=HairConfig)
     strands: StrandsConfig = field(default_factory=StrandsConfig)
     glasses: GlassesConfig = field(default_factory=GlassesConfig)
     hand: HandConfig = field(default_factory=HandConfig)
+    clothes: ClothesConfig = field(default_factory=ClothesConfig)
+
+
+@dataclass(frozen=True)
+class BackdropKinds(Mixture):
+    """What is behind a head.
+
+    Attributes:
+        surroundings: The environment map that lights it, where one does; else a piece of any.
+        piece: A blurred piece of any environment map, where maps are given; else a wall.
+        wall: A gradient with noise.
+    """
+
+    surroundings: float = 0.5
+    piece: float = 0.25
+    wall: float = 0.25
 
 
 @dataclass(frozen=True)
 class BackdropConfig(Distributions):
-    """What is behind a head: a blurred piece of an environment map, or a gradient with noise.
+    """What is behind a head.
 
     Attributes:
-        environment_fraction: Share of pieces of environment maps, where maps are given.
-        window_range_px: Side of such a piece, map pixels.
-        brightness_range: Linear value of its bright parts (80th percentile).
-        slope_sigma: Spread of the gradient's slope along each axis.
-        grain_range_px: Size of the noise on a gradient (sigma of a Gaussian), crop pixels.
+        kinds: Shares of surroundings, pieces and walls.
+        zoom_range: How much wider than the crop the view of the surroundings is.
+        window_range_px: Side of a piece of an environment map, map pixels.
+        brightness_range: Linear value of the bright parts (80th percentile) of a piece, against a white
+            surface under the light of the place.
+        slope_sigma: Spread of the slope of a wall's gradient along each axis.
+        grain_range_px: Size of the noise on a wall (sigma of a Gaussian), crop pixels.
         noise_range: Strength of the noise.
     """
 
-    environment_fraction: float = 0.6
+    kinds: BackdropKinds = field(default_factory=BackdropKinds)
+    zoom_range: Range = (1.0, 4.0)
     window_range_px: CountRange = (32, 96)
     brightness_range: Range = (0.1, 0.8)
     slope_sigma: float = 1.0

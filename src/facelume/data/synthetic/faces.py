@@ -8,6 +8,7 @@ coefficients, landmarks, parsing) are exact.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,17 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from facelume.data.fingerprint import Fingerprint, plain
-from facelume.data.synthetic.camera import exposure_gain, random_flaws, take_picture
+from facelume.data.synthetic.camera import decoded, exposure_gain, random_flaws, take_picture
 from facelume.data.synthetic.config import SyntheticConfig
 from facelume.data.synthetic.scene import SyntheticScene, SyntheticScenes
-from facelume.data.synthetic.skin import random_skin, shift_pigment, skin_of_atlas
-from facelume.data.synthetic.skin_detail import skin_detail
-from facelume.errors import AssetError, UsageError
+from facelume.data.synthetic.skin import SyntheticSkin, SyntheticSkins
+from facelume.errors import UsageError
 from facelume.face_model import FaceModel
-from facelume.face_model.albedo import AlbedoBasis
 from facelume.raster import sample_map
 from facelume.reflectance import srgb_from_linear
 
@@ -39,26 +39,35 @@ class SyntheticFace:
     """One picture and its labels.
 
     Attributes:
-        image_srgb: The crop.
+        picture_file: The crop as the file that the camera wrote, JPEG or PNG.
         parsing: M_parsing x 255: bare face, without hair, glasses, hands, ears and neck.
         albedo_srgb: True albedo in the atlas, sRGB-encoded.
         light_sh: SH radiance (order 2) of all light, light frame, after exposure and white balance.
+        gain: Exposure and white balance: factor on each linear colour, before contrast and clipping.
         identity: In standard deviations.
         expression: ARKit weights.
-        albedo: Coefficients of the albedo before pigment and detail outside the basis were added.
+        albedo: Coefficients of the face model's albedo that is nearest, hair and make-up left out.
+        skin_linear: Mean colour of the bare skin, under hair and make-up, linear.
         pose: Rotation vector and translation (metres) in the crop camera.
         landmarks_px: The 478 points in crop pixels.
     """
 
-    image_srgb: UInt8[np.ndarray, "224 224 3"]
+    picture_file: UInt8[np.ndarray, " b"]
     parsing: UInt8[np.ndarray, "224 224"]
     albedo_srgb: UInt8[np.ndarray, "s s 3"]
     light_sh: Float[np.ndarray, "9 3"]
+    gain: Float[np.ndarray, " 3"]
     identity: Float[np.ndarray, " I"]
     expression: Float[np.ndarray, " E"]
     albedo: Float[np.ndarray, " A"]
+    skin_linear: Float[np.ndarray, " 3"]
     pose: Float[np.ndarray, " 6"]
     landmarks_px: Float[np.ndarray, "478 2"]
+
+    @property
+    def image_srgb(self) -> UInt8[np.ndarray, "224 224 3"]:
+        """The crop."""
+        return decoded(self.picture_file)
 
 
 def load_environment_maps(path: Path, *, held_out: bool = False) -> dict[str, Float[np.ndarray, "H W 3"]]:
@@ -102,69 +111,77 @@ class SyntheticFaces:
             "config": plain(asdict(config)),
             "environment_maps": _digest(environment_maps),
         }
-        self._skin = skin_of_atlas(model, ALBEDO_SIZE)
-        self._detail = skin_detail(model, config.skin.detail)
+        self.skins = SyntheticSkins(model, config.skin, ALBEDO_SIZE)
 
     def draw(
-        self, rng: np.random.Generator, albedo_map: Float[Tensor, "3 s s"] | None = None
+        self, rng: np.random.Generator, skin: SyntheticSkin | Float[Tensor, "3 s s"] | None = None
     ) -> SyntheticFace:
         """Draw one picture with its labels.
 
         Args:
             rng: Source of everything random.
-            albedo_map: Linear albedo to use instead of a random one of the model.
+            skin: See :meth:`photograph`.
         """
-        return self.photograph(self.scenes.draw(rng), rng, albedo_map)
+        return self.photograph(self.scenes.draw(rng), rng, skin)
 
     def photograph(
         self,
         scene: SyntheticScene,
         rng: np.random.Generator,
-        albedo_map: Float[Tensor, "3 s s"] | None = None,
+        skin: SyntheticSkin | Float[Tensor, "3 s s"] | None = None,
     ) -> SyntheticFace:
-        """Give the head of a scene an albedo and take its picture.
+        """Give the head of a scene a skin and take its picture.
 
         Args:
             scene: The lit head.
-            rng: Source of albedo, exposure and camera.
-            albedo_map: Linear albedo instead of a random one of the model (its coefficients are then 0).
+            rng: Source of skin, exposure and camera.
+            skin: The skin, or a linear albedo map (whose coefficients are then 0); a new one where not given.
 
         Raises:
-            AssetError: The model has no example skins and no ``albedo_map`` is given.
+            AssetError: The model has no example skins and none is given.
         """
-        coeffs, skin = torch.zeros(self.model.num_albedo), self.config.skin
-        if albedo_map is None:
-            if not isinstance(self.model.albedo, AlbedoBasis):
-                raise AssetError(f"face model {self.model.name!r} has no example skins: give an albedo_map")
-            coeffs = torch.from_numpy(random_skin(self.model.albedo.example_coeffs.numpy(), skin, rng))
-            albedo_map = self.model.albedo_map(coeffs, ALBEDO_SIZE)
-            if rng.random() < skin.pigment_fraction:
-                albedo_map = shift_pigment(albedo_map, self._skin, skin, rng)
-            if skin.has_detail:
-                albedo_map = self._detail(albedo_map, rng)
-        uv = torch.from_numpy(scene.uv.astype(np.float32))[None]
-        albedo = sample_map(albedo_map[None], uv)[0].movedim(0, -1).numpy()
-        head = albedo * scene.shading + scene.highlight
-        light_colour = np.maximum(scene.light_sh[0], 1e-4)
-        gain = exposure_gain(head, scene.is_skin, light_colour, self.config.camera, rng)
-        image = np.where(scene.is_head[..., None], head * gain, scene.behind)
-        image = image * (1 - scene.overlay_alpha[..., None]) + scene.overlay * gain
+        if skin is None:
+            skin = self.skins.draw(rng)
+        elif isinstance(skin, Tensor):
+            skin = self.skins.wear(skin)
+        picture = _lit_picture(scene, skin)
+        light_colour, skin_linear = scene.light_sh[0].clip(1e-4), skin.colour.numpy()
+        gain = exposure_gain(picture, scene.is_skin, light_colour, skin_linear, self.config.camera, rng)
         if self.config.is_plain:
-            encoded = srgb_from_linear(torch.from_numpy(image)).numpy()
-            image_srgb = (encoded * 255 + 0.5).astype(np.uint8)
+            file = _plain_file(picture * gain)
         else:
-            image_srgb = take_picture(image, random_flaws(self.config.camera, rng), rng)
+            file = take_picture(picture * gain, random_flaws(self.config.camera, rng), rng)
         return SyntheticFace(
-            image_srgb=image_srgb,
+            picture_file=np.frombuffer(file, np.uint8),
             parsing=(scene.parsing * 255 + 0.5).astype(np.uint8),
-            albedo_srgb=(srgb_from_linear(albedo_map).movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy(),
+            albedo_srgb=(srgb_from_linear(skin.albedo).movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy(),
             light_sh=(scene.light_sh * gain).astype(np.float32),
+            gain=gain,
             identity=scene.identity.astype(np.float32),
             expression=scene.expression.astype(np.float32),
-            albedo=coeffs.numpy(),
+            albedo=skin.coeffs.numpy(),
+            skin_linear=skin_linear.astype(np.float32),
             pose=scene.pose.astype(np.float32),
             landmarks_px=scene.landmarks_px.astype(np.float32),
         )
+
+
+def _lit_picture(scene: SyntheticScene, skin: SyntheticSkin) -> Float[np.ndarray, "224 224 3"]:
+    """What the camera sees, linear, before exposure."""
+    uv = torch.from_numpy(scene.uv.astype(np.float32))[None]
+    albedo = sample_map(skin.albedo[None], uv)[0].movedim(0, -1).numpy()
+    head = albedo * scene.shading + scene.highlight
+    picture = np.where(scene.is_head[..., None], head, scene.behind)
+    covers = scene.overlay + scene.overlay_hair * skin.hair + scene.overlay_skin * skin.colour.numpy()
+    return picture * (1 - scene.overlay_alpha[..., None]) + covers
+
+
+def _plain_file(image_linear: Float[np.ndarray, "H W 3"]) -> bytes:
+    """A PNG of exposed linear light; values above 1 are clipped."""
+    encoded = srgb_from_linear(torch.from_numpy(image_linear)).numpy()
+    file = io.BytesIO()
+    Image.fromarray((encoded * 255 + 0.5).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def _digest(maps: Sequence[Float[np.ndarray, "H W 3"]]) -> str:
@@ -176,4 +193,5 @@ def _digest(maps: Sequence[Float[np.ndarray, "H W 3"]]) -> str:
 
 def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
     """Stack pictures and labels field by field: field name to array, one row per picture."""
-    return {f.name: np.stack([getattr(face, f.name) for face in faces]) for f in fields(SyntheticFace)}
+    names = [f.name for f in fields(SyntheticFace) if f.name != "picture_file"]
+    return {name: np.stack([getattr(face, name) for face in faces]) for name in ("image_srgb", *names)}

@@ -23,12 +23,11 @@ def random_coefficients(
     return (sigma * rng.normal(size=count)).clip(-limit, limit).astype(np.float32)
 
 
-def random_head(
-    num_identity: int, expression_names: Sequence[str], config: HeadConfig, rng: np.random.Generator
-) -> tuple[Float[Tensor, " I"], Float[Tensor, " E"]]:
-    """A random identity (standard deviations) and a plausible expression (ARKit weights)."""
-    identity = random_coefficients(num_identity, config.identity_sigma, config.identity_limit, rng)
-    return torch.from_numpy(identity), torch.from_numpy(random_expression(expression_names, config, rng))
+def random_identity(
+    num_identity: int, config: HeadConfig, rng: np.random.Generator
+) -> Float[np.ndarray, " I"]:
+    """The head of a new person, standard deviations."""
+    return random_coefficients(num_identity, config.identity_sigma, config.identity_limit, rng)
 
 
 def random_expression(

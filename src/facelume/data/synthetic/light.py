@@ -6,16 +6,17 @@ Everything is in the light frame (camera-attached, +X right, +Y up, +Z to the vi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.ndimage import map_coordinates
 from torch import Tensor
+from torch.nn import functional
 
-from facelume.data.synthetic.config import LightConfig, StudioConfig
-from facelume.illumination import directions_of_environment_map, sh_basis, solid_angles
+from facelume.illumination import directions_of_environment_map, irradiance, sh_basis, solid_angles
+from facelume.reflectance import shading_from_irradiance
 
 _PATCH_ROWS, _PATCH_COLUMNS = 16, 32
 NUM_SHADOW_LIGHTS = 10
@@ -23,10 +24,35 @@ NUM_SHADOW_LIGHTS = 10
 _PATCH_SOFTNESS_M = 0.005
 # A patch that holds more than this share of its map's light is a sun: its penumbra is drawn.
 _SUN_SHARE = 0.5
-# A warmer light loses a little more blue than it gains red.
-_BLUE_EXPONENT = -1.2
 # The patches that become shadow-casting lights hold at least this share of the strongest patch's light.
 _MIN_SHARE = 0.04
+_LEAST_COLOUR = 0.01
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """An environment map about a head.
+
+    Attributes:
+        radiance: Lat-long map, row 0 = up, centre column = +Z, linear.
+        rotation: Orthogonal matrix that takes map directions to the light frame.
+    """
+
+    radiance: Float[np.ndarray, "H W 3"]
+    rotation: Float[np.ndarray, "3 3"]
+
+    def seen_along(self, directions: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+        """Radiance that comes from unit directions (light frame), linear between the map's pixels."""
+        x, y, z = np.moveaxis(directions @ self.rotation, -1, 0)
+        height, width, _ = self.radiance.shape
+        rows = np.arccos(y.clip(-1, 1)) / math.pi * height - 0.5
+        columns = (np.arctan2(-x, z) / (2 * math.pi) + 0.5) * width - 0.5
+        rows = rows.clip(0, height - 1)
+        planes = [
+            map_coordinates(self.radiance[..., colour], [rows, columns], order=1, mode="grid-wrap")
+            for colour in range(3)
+        ]
+        return np.stack(planes, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -39,16 +65,36 @@ class SceneLight:
         softness_m: Radius of each light's penumbra on the face, metres.
         ambient_sh: SH radiance of everything else (9 coefficients per colour); casts no shadow but is
             occluded.
+        behind_level: Radiance of what is behind the head, over that of a white surface which faces the
+            viewer; where there are ``surroundings``, they say it themselves.
+        surroundings: The map that all of it comes from, if it comes from one.
     """
 
     directions: Float[Tensor, "K 3"]
     radiant_flux: Float[Tensor, "K 3"]
     softness_m: Float[Tensor, " K"]
     ambient_sh: Float[Tensor, "9 3"]
+    behind_level: float = 1.0
+    surroundings: Surroundings | None = None
 
     def total_sh(self) -> Float[Tensor, "9 3"]:
         """SH radiance (order 2) of all of it: the label that a network is asked for."""
         return self.ambient_sh + torch.einsum("kb,kc->bc", sh_basis(self.directions), self.radiant_flux)
+
+    def open_irradiance(self, normals: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+        """Irradiance of surfaces in the open, without any shadow.
+
+        Args:
+            normals: Unit normals.
+        """
+        lamps = (normals @ self.directions.T).clamp_min(0.0) @ self.radiant_flux
+        return irradiance(self.ambient_sh, normals).clamp_min(0.0) + lamps
+
+    def shading_of(self, normal: tuple[float, float, float]) -> Float[np.ndarray, " 3"]:
+        """Irradiance / pi of one surface in the open, no colour below a hundredth of the brightest."""
+        received = self.open_irradiance(functional.normalize(torch.tensor(normal), dim=0))
+        shading = shading_from_irradiance(received).numpy().astype(np.float64)
+        return np.maximum(shading, max(_LEAST_COLOUR * shading.max(), 1e-4))
 
 
 def _patch_lights(
@@ -100,6 +146,7 @@ def light_from_environment(
         torch.from_numpy(flux[strongest]),
         torch.from_numpy(softness),
         rest,
+        surroundings=Surroundings(radiance, rotation),
     )
 
 
@@ -114,55 +161,3 @@ def random_rotation(tilt_sigma_rad: float, rng: np.random.Generator) -> Float[np
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     mirror = np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0])
     return about_z @ about_x @ about_y @ mirror
-
-
-def _random_tint(rng: np.random.Generator, spread: float) -> Float[np.ndarray, " 3"]:
-    """A warm or cool white of luminance about 1."""
-    warmth = rng.normal(0.0, spread)
-    return np.array([math.exp(warmth), 1.0, math.exp(_BLUE_EXPONENT * warmth)], dtype=np.float32)
-
-
-def random_studio_light(config: StudioConfig, rng: np.random.Generator) -> SceneLight:
-    """A few lamps of random place, size and tint over a smooth fill: sun, flash, window, rim light."""
-    weights = config.num_lamps_weights
-    num_lamps = int(rng.choice(np.arange(1, len(weights) + 1), p=weights))
-    directions, flux, softness = [], [], []
-    for index in range(num_lamps):
-        is_rim = index > 0 and rng.random() < config.rim_fraction
-        if is_rim:
-            azimuth = rng.uniform(*config.rim_azimuth_range_rad) * rng.choice([-1, 1])
-        else:
-            azimuth = rng.normal(0.0, config.azimuth_sigma_rad)
-        elevation = rng.normal(config.elevation_mean_rad, config.elevation_sigma_rad)
-        directions.append(
-            [
-                math.cos(elevation) * math.sin(azimuth),
-                math.sin(elevation),
-                math.cos(elevation) * math.cos(azimuth),
-            ]
-        )
-        strength = 1.0 if index == 0 else rng.uniform(*config.second_strength_range)
-        flux.append(math.pi * strength * _random_tint(rng, config.lamp_tint_sigma))
-        softness.append(rng.choice(config.softness_choices_m))
-    ambient = np.zeros((9, 3), dtype=np.float32)
-    level = math.exp(rng.normal(config.fill_log_mean, config.fill_log_sigma))
-    ambient[0] = level * 2 * math.sqrt(math.pi) * _random_tint(rng, config.fill_tint_sigma)
-    slope = rng.normal(0.0, config.fill_slope_sigma, size=(3, 1)) + np.array(config.fill_slope_mean)[:, None]
-    ambient[1:4] = slope * ambient[0] * _random_tint(rng, config.fill_slope_tint_sigma)
-    return SceneLight(
-        torch.tensor(directions, dtype=torch.float32),
-        torch.from_numpy(np.asarray(flux, dtype=np.float32)),
-        torch.tensor(softness, dtype=torch.float32),
-        torch.from_numpy(ambient),
-    )
-
-
-def random_light(
-    environment_maps: Sequence[Float[np.ndarray, "H W 3"]], config: LightConfig, rng: np.random.Generator
-) -> SceneLight:
-    """An environment map in a random turn, where maps are given, or studio lamps."""
-    if len(environment_maps) > 0 and rng.random() < config.environment_fraction:
-        radiance = environment_maps[int(rng.integers(len(environment_maps)))]
-        rotation = random_rotation(config.tilt_sigma_rad, rng)
-        return light_from_environment(radiance, rotation, float(rng.choice(config.sun_softness_choices_m)))
-    return random_studio_light(config.studio, rng)

@@ -1,8 +1,12 @@
-"""What covers a face in photos: hair, glasses, hands. All of it is left out of the parsing mask."""
+"""What covers a face in photos: hair, glasses, hands. All of it is left out of the parsing mask.
+
+``light`` is the irradiance / pi that it receives, linear.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -10,13 +14,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from facelume.data.distributions import draw_count
-from facelume.data.synthetic.cover_config import (
-    BackdropConfig,
-    GlassesConfig,
-    HairConfig,
-    HandConfig,
-    StrandsConfig,
-)
+from facelume.data.synthetic.cover_config import ClothesConfig, GlassesConfig, HandConfig, StrandsConfig
 from facelume.geometry.face_mesh import (
     CHIN,
     FACE_SIDES,
@@ -26,10 +24,16 @@ from facelume.geometry.face_mesh import (
     RIGHT_EYE_CORNERS,
 )
 
+Matter = Literal["own", "hair", "skin"]
+
 _OVERSAMPLING = 2
-# Linear colours: the two ends of hair with more and less melanin, the tint of grey hair, a light hand.
-_BLACK_HAIR, _BLOND_HAIR = (0.012, 0.009, 0.008), (0.45, 0.27, 0.10)
-_GREY_TINT, _HAND_SKIN = (1.0, 0.98, 0.95), (0.45, 0.27, 0.19)
+# Distance from the face, metres: what casts shadows on it.
+_STRANDS_OFF_M, _GLASSES_OFF_M, _HAND_OFF_M = 0.008, 0.012, 0.03
+# Linear value of a lens without tint.
+_LENS_VALUE = 0.03
+# How far shoulders reach to either side, and how far down, lengths of the face: beyond the crop.
+_SHOULDER_REACH, _BODY_REACH, _FOLD_GRAIN_PX = 2.0, 3.0, 6.0
+_LARGEST_REFLECTANCE = 0.9
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,21 @@ class Layer:
     """Something in front of the face.
 
     Attributes:
-        colour_linear: Linear colour, already shaded.
+        colour_linear: Its linear colour, already shaded; of hair and of skin the light alone, which waits for
+            the person's colour.
         alpha: Coverage in [0, 1].
         excluded: Coverage of what the parsing mask leaves out (the lenses of glasses count too), [0, 1].
+        matter: What gives it its colour: its own, the person's hair or skin.
+        shade: How much of the light behind it it takes away, [0, 1].
+        distance_m: How far it stands off the face; 0 casts no shadow.
     """
 
     colour_linear: Float[np.ndarray, "H W 3"]
     alpha: Float[np.ndarray, "H W"]
     excluded: Float[np.ndarray, "H W"]
-
-
-def hair_colour(config: HairConfig, rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
-    """Linear colour from black through brown and red to blond, grey at times."""
-    if rng.random() < config.grey_fraction:
-        return np.full(3, rng.uniform(*config.grey_range)) * np.array(_GREY_TINT)
-    melanin = rng.beta(*config.melanin_beta)
-    colour = np.exp(melanin * np.log(np.array(_BLACK_HAIR)) + (1 - melanin) * np.log(np.array(_BLOND_HAIR)))
-    return colour * np.exp(rng.normal(0, config.colour_sigma, size=3))
+    matter: Matter
+    shade: Float[np.ndarray, "H W"]
+    distance_m: float = 0.0
 
 
 def _pixels(image: Image.Image) -> Float[np.ndarray, "H W"]:
@@ -73,8 +75,7 @@ def _scaled(points: Float[np.ndarray, "n 2"]) -> list[tuple[float, float]]:
 def hair_strands(
     landmarks_px: Float[np.ndarray, "478 2"],
     size: int,
-    colour: Float[np.ndarray, " 3"],
-    brightness: float,
+    light: Float[np.ndarray, " 3"],
     config: StrandsConfig,
     rng: np.random.Generator,
 ) -> Layer:
@@ -98,8 +99,8 @@ def hair_strands(
         _draw_curtain(draw, landmarks_px, config, rng)
     alpha = _pixels(image)
     noise = gaussian_filter(rng.normal(size=(size, size)), (6.0, 0.6)) * 3.0
-    shade = np.clip(0.6 + 0.5 * noise, 0.1, 2.0)[..., None] * brightness
-    return Layer((colour * shade).astype(np.float32), alpha, alpha)
+    shine = np.clip(0.6 + 0.5 * noise, 0.1, 2.0)[..., None] * light
+    return Layer(shine.astype(np.float32), alpha, alpha, "hair", alpha, _STRANDS_OFF_M)
 
 
 def _draw_curtain(
@@ -126,7 +127,7 @@ def _draw_curtain(
 def glasses(
     landmarks_px: Float[np.ndarray, "478 2"],
     size: int,
-    brightness: float,
+    light: Float[np.ndarray, " 3"],
     config: GlassesConfig,
     rng: np.random.Generator,
 ) -> Layer:
@@ -168,20 +169,21 @@ def glasses(
     frame = frame * np.exp(rng.normal(0, config.frame_sigma, size=3))
     alpha = np.maximum(rim, lens_alpha)
     share = (rim / np.maximum(alpha, 1e-4)).clip(0, 1)[..., None]
-    lens_colour = np.array(0.03 + glare[..., None]) * brightness
-    colour = share * frame * brightness * 2 + (1 - share) * lens_colour
-    return Layer(colour.astype(np.float32), alpha.astype(np.float32), np.maximum(rim, lens))
+    lens_colour = np.array(_LENS_VALUE + glare[..., None]) * light
+    colour = share * frame * light * 2 + (1 - share) * lens_colour
+    shade = np.maximum(rim, lens * tint)
+    excluded = np.maximum(rim, lens)
+    return Layer(colour.astype(np.float32), alpha.astype(np.float32), excluded, "own", shade, _GLASSES_OFF_M)
 
 
 def hand(
     landmarks_px: Float[np.ndarray, "478 2"],
     size: int,
-    brightness: float,
+    light: Float[np.ndarray, " 3"],
     config: HandConfig,
     rng: np.random.Generator,
 ) -> Layer:
     """A skin-coloured palm with fingers, or any blob, that reaches in from below or from a side."""
-    skin_linear = np.array(_HAND_SKIN) * rng.uniform(*config.skin_brightness_range)
     image, draw = _sheet(size)
     chin = landmarks_px[CHIN]
     scale = float(np.linalg.norm(landmarks_px[FOREHEAD_TOP] - chin)) + 1e-6
@@ -199,37 +201,43 @@ def hand(
         draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=255)
     alpha = _pixels(image)
     relief = gaussian_filter(alpha, 5) + gaussian_filter(rng.normal(size=(size, size)), 8) * 1.5
-    shade = np.clip(0.3 + 0.9 * relief, 0.1, 1.6)[..., None] * brightness
-    is_skin = rng.random() < config.skin_fraction
-    colour = (skin_linear if is_skin else rng.uniform(*config.other_colour_range, size=3)) * shade
-    return Layer(colour.astype(np.float32), alpha, alpha)
+    lit = np.clip(0.3 + 0.9 * relief, 0.1, 1.6)[..., None] * light
+    matter: Matter = "skin" if rng.random() < config.skin_fraction else "own"
+    if matter == "own":
+        lit = lit * rng.uniform(*config.other_colour_range, size=3)
+    return Layer(lit.astype(np.float32), alpha, alpha, matter, alpha, _HAND_OFF_M)
 
 
-def backdrop(
-    environment_map: Float[np.ndarray, "H W 3"] | None,
+def clothes(
+    landmarks_px: Float[np.ndarray, "478 2"],
     size: int,
-    config: BackdropConfig,
+    light: Float[np.ndarray, " 3"],
+    config: ClothesConfig,
     rng: np.random.Generator,
-) -> Float[np.ndarray, "h w 3"]:
-    """A blurred piece of an environment map, a gradient, or one wall with noise; linear, about 0 to 1."""
-    if environment_map is not None and rng.random() < config.environment_fraction:
-        height, width, _ = environment_map.shape
-        extent = draw_count(config.window_range_px, rng)
-        row = int(rng.integers(height // 4, max(height // 4 + 1, 3 * height // 4 - extent)))
-        rows = np.clip(np.arange(row, row + extent), 0, height - 1)
-        columns = (int(rng.integers(width)) + np.arange(extent)) % width
-        piece = np.asarray(environment_map, dtype=np.float32)[rows][:, columns]
-        bright = max(float(np.percentile(piece, 80)), 1e-4)
-        piece = np.minimum(piece / bright * rng.uniform(*config.brightness_range), 4.0)
-        planes = [
-            Image.fromarray(piece[..., c]).resize((size, size), Image.Resampling.BICUBIC) for c in range(3)
-        ]
-        return np.maximum(np.stack([np.asarray(plane) for plane in planes], -1), 0.0)
-    first, second = rng.uniform(0.0, 1.0, size=(2, 3)) ** 2
-    axis = np.linspace(0, 1, size)
-    slope_x, slope_y = rng.normal(0, config.slope_sigma), rng.normal(0, config.slope_sigma)
-    ramp = np.clip(0.5 + (axis[None] - 0.5) * slope_x + (axis[:, None] - 0.5) * slope_y, 0, 1)
-    image = first + (second - first) * ramp[..., None]
-    noise = gaussian_filter(rng.normal(size=(size, size)), rng.uniform(*config.grain_range_px))
-    noise = noise * rng.uniform(*config.noise_range)
-    return np.clip(image * np.exp(0.3 * noise)[..., None], 0.0, 1.5).astype(np.float32)
+) -> Layer:
+    """Shoulders in cloth, upright in the picture however the head is held."""
+    chin, top = landmarks_px[CHIN], landmarks_px[FOREHEAD_TOP]
+    length = float(np.linalg.norm(chin - top)) + 1e-6
+    middle = landmarks_px[list(FACE_SIDES)].mean(axis=0)
+    collar_y = float(chin[1]) + length * rng.uniform(*config.drop_range)
+    collar_x = float(0.5 * (chin[0] + middle[0]))
+    half, fall = length * rng.uniform(*config.collar_range), length * rng.uniform(*config.slope_range)
+    reach, bottom = length * _SHOULDER_REACH, collar_y + length * _BODY_REACH
+    outline = [
+        (collar_x - half, collar_y),
+        (collar_x - 0.5 * half, collar_y + 0.25 * half),
+        (collar_x + 0.5 * half, collar_y + 0.25 * half),
+        (collar_x + half, collar_y),
+        (collar_x + reach, collar_y + fall),
+        (collar_x + reach, bottom),
+        (collar_x - reach, bottom),
+        (collar_x - reach, collar_y + fall),
+    ]
+    image, draw = _sheet(size)
+    draw.polygon(_scaled(np.array(outline)), fill=255)
+    alpha = _pixels(image)
+    folds = gaussian_filter(rng.normal(size=(size, size)), (2 * _FOLD_GRAIN_PX, _FOLD_GRAIN_PX))
+    folds = 1.0 + rng.uniform(*config.fold_range) * folds / folds.std()
+    cloth = np.exp(rng.uniform(*config.reflectance_log_range) + rng.normal(0, config.colour_sigma, size=3))
+    colour = np.minimum(cloth, _LARGEST_REFLECTANCE) * light * folds.clip(0.2, 2.0)[..., None]
+    return Layer(colour.astype(np.float32), alpha, alpha, "own", alpha)

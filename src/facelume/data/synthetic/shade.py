@@ -7,12 +7,13 @@ refuse.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,8 +30,9 @@ from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart, is_part
 _GLOSSY_BANDS = (1.0, *(0.9,) * 3, *(0.7,) * 5)
 # Reflectance of skin at normal incidence (refractive index 1.4): d'Eon and Luebke, GPU Gems 3, chapter 14.
 _SKIN_F0 = 0.028
-# The ambient light's reflection at grazing angles, against 1 - F0 of a smooth surface: skin is rough.
-_GRAZING_AMBIENT = 0.5
+# The ambient light's reflection at grazing angles, against 1 - F0 of a smooth surface: skin is rough, and
+# what a cheek or jaw reflects there is mostly hair, neck and clothes.
+_GRAZING_AMBIENT = 0.2
 # Weight of the ambient light's reflection against the lamps'.
 _AMBIENT_GLOSS = 0.6
 # Gloss and GGX roughness of eyes and of what is wet in the mouth: smoother than any skin.
@@ -41,6 +43,8 @@ _T_ZONE_WIDTH, _T_ZONE_HEIGHT, _T_ZONE_EXTENT = 0.09, 0.12, 0.25
 # Radius of the bleeding light of each colour over red's; below the least radius light is left as it is.
 _BLEED_SHARES = (1.0, 0.5, 0.35)
 _LEAST_BLEED_PX = 0.2
+# Screens in front of the face take no light from lamps that stand lower over it than this.
+_LEAST_SCREEN_COSINE, _LEAST_SCREEN_BLUR_PX, _PENUMBRA_DISTANCE_M = 0.15, 0.5, 0.05
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,38 @@ def random_material(config: MaterialConfig, rng: np.random.Generator, map_size: 
         bleed_px=float(rng.uniform(*config.bleed_range_px)),
         bump_map=torch.from_numpy(bump.astype(np.float32))[None, None],
     )
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Something flat in front of the face that casts a shadow on it: strands, glasses, a hand.
+
+    Attributes:
+        shade: How much light it takes away at each crop pixel, [0, 1].
+        distance_m: How far it stands off the face.
+    """
+
+    shade: Float[np.ndarray, "H W"]
+    distance_m: float
+
+    def shadow(
+        self, direction: Float[Tensor, " 3"], softness_m: float, px_per_m: float
+    ) -> Float[np.ndarray, "H W"]:
+        """Share of a distant light that it takes from each pixel of the face; none from beside or behind.
+
+        Args:
+            direction: Unit vector to the light, light axes.
+            softness_m: Radius of the light's penumbra at 5 cm.
+            px_per_m: Crop pixels per metre at the face.
+        """
+        right, up, ahead = direction.tolist()
+        if ahead < _LEAST_SCREEN_COSINE:
+            return np.zeros_like(self.shade)
+        step = self.distance_m / ahead * px_per_m
+        blur = softness_m * self.distance_m / _PENUMBRA_DISTANCE_M * px_per_m
+        # The face sees at its pixel what stands towards the light.
+        moved = shift(self.shade, (step * up, -step * right), order=1, mode="constant")
+        return gaussian_filter(moved, max(blur, _LEAST_SCREEN_BLUR_PX)).clip(0, 1)
 
 
 @dataclass(frozen=True)
@@ -143,6 +179,7 @@ def shade_head(
     occlusion: Float[Tensor, "H W"],
     light: SceneLight,
     material: SkinMaterial,
+    screens: Sequence[Screen] = (),
 ) -> ShadedHead:
     """Shade the crop pixels of one head.
 
@@ -152,6 +189,7 @@ def shade_head(
         occlusion: Ambient occlusion per pixel, 1 = open.
         light: What shines on it.
         material: How it shines.
+        screens: What else casts shadows.
     """
     height, width = occlusion.shape
     pixels = buffers.mask[0].flatten().nonzero()[:, 0]
@@ -177,10 +215,14 @@ def shade_head(
     fresnel = _SKIN_F0 + _GRAZING_AMBIENT * (1.0 - (normals * view).sum(-1).clamp(0.0, 1.0)) ** 5
     highlight = glossy.clamp_min(0.0) * open_share * (_AMBIENT_GLOSS * fresnel * gloss)[:, None]
     vertices, faces = casters
+    px_per_m = CROP_CAMERA.focal_px / float(points[:, 2].abs().median()) if len(points) else 0.0
     for direction, flux, softness in zip(light.directions, light.radiant_flux, light.softness_m, strict=True):
         visible = directional_visibility(
             vertices, faces, points, smooth_normals, direction, softness_m=float(softness)
         )
+        for screen in screens:
+            shadow = torch.from_numpy(screen.shadow(direction, float(softness), px_per_m))
+            visible = visible * (1.0 - shadow.flatten()[pixels].to(visible))
         received = received + ((normals @ direction).clamp_min(0.0) * visible)[:, None] * flux
         highlight = highlight + (_ggx(normals, view, direction, roughness) * visible * gloss)[:, None] * flux
     canvas = torch.zeros(height * width, 6)

@@ -34,7 +34,8 @@ def read_shard(path: Path, face_model_sha256: str) -> dict[str, np.ndarray]:
     stamp = load_stamp(path)
     shown = None if stamp is None else {"face_model": stamp.get("face_model")}
     require_same(shown, {"face_model": face_model_sha256}, path, "faces")
-    return load_stamped(path, [f.name for f in fields(SyntheticFace)], stamp or {}, "faces")
+    names = ["image_srgb", *(f.name for f in fields(SyntheticFace) if f.name != "picture_file")]
+    return load_stamped(path, names, stamp or {}, "faces")
 
 
 def drawn_with(folder: Path) -> list[Fingerprint]:

@@ -116,24 +116,25 @@ class WrinkleConfig(Distributions):
 
 
 @dataclass(frozen=True)
-class HairColours(Mixture):
-    """Colours of brows and beards.
+class HairColourConfig(Distributions):
+    """Colour of a person's hair and beard; brows have their own.
 
     Attributes:
-        black: Share of black hair.
-        dark_brown: Share of dark brown hair.
-        brown: Share of brown hair.
-        blond: Share of blond hair.
-        red: Share of red hair.
-        grey: Share of grey hair.
+        grey_fraction: Share of grey hair.
+        grey_range: Linear value of grey hair, [0, 1].
+        melanin_beta: Shape of the melanin of other hair, from 0 (blond) to 1 (black), of people of the
+            lightest skin; the darker the skin, the nearer to black.
+        dyed_fraction: Share of hair of any melanin whatever the skin.
+        colour_sigma: Spread of the logarithm of each colour of it.
+        beard_sigma: Spread of the logarithm of the brightness of a beard against the hair.
     """
 
-    black: float = 0.3
-    dark_brown: float = 0.25
-    brown: float = 0.2
-    blond: float = 0.1
-    red: float = 0.05
-    grey: float = 0.1
+    grey_fraction: float = 0.12
+    grey_range: Range = (0.15, 0.5)
+    melanin_beta: tuple[float, float] = (2.0, 1.2)
+    dyed_fraction: float = 0.08
+    colour_sigma: float = 0.1
+    beard_sigma: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -248,8 +249,6 @@ class SkinDetailConfig(Distributions):
         adornments: Shares of beards and make-up.
         beard: The beards.
         make_up: The make-up.
-        hair_colours: Shares of the colours of brows and beards.
-        hair_sigma: Spread of the logarithm of their brightness.
     """
 
     tone: ToneConfig = field(default_factory=ToneConfig)
@@ -259,38 +258,75 @@ class SkinDetailConfig(Distributions):
     adornments: Adornments = field(default_factory=Adornments)
     beard: BeardConfig = field(default_factory=BeardConfig)
     make_up: MakeUpConfig = field(default_factory=MakeUpConfig)
-    hair_colours: HairColours = field(default_factory=HairColours)
-    hair_sigma: float = 0.2
+
+
+@dataclass(frozen=True)
+class ToneClasses(Mixture):
+    """Shares of the ITA classes (Chardon 1991, Del Bino and Bernerd 2013) among the people.
+
+    Attributes:
+        dark: ITA up to -30 degrees.
+        brown: To 10 degrees.
+        tan: To 28 degrees.
+        intermediate: To 41 degrees.
+        light: To 55 degrees.
+        very_light: Above.
+    """
+
+    dark: float = 1 / 6
+    brown: float = 1 / 6
+    tan: float = 1 / 6
+    intermediate: float = 1 / 6
+    light: float = 1 / 6
+    very_light: float = 1 / 6
+
+
+@dataclass(frozen=True)
+class SkinColourConfig(Distributions):
+    """Mean colour of a person's skin: drawn from measured skin, whatever the albedo basis holds.
+
+    Attributes:
+        measured_fraction: Share of skins that are moved to a measured colour; the others keep what the
+            mixture of people gave them.
+        classes: Shares of the ITA classes among the moved ones.
+        hue_limit: Largest distance of a hue from the mean hue of its luminance, standard deviations.
+    """
+
+    measured_fraction: float = 1.0
+    classes: ToneClasses = field(default_factory=ToneClasses)
+    hue_limit: float = 2.5
 
 
 @dataclass(frozen=True)
 class SkinConfig(Distributions):
-    """Colour of the skin.
+    """A person's skin: pattern, colour and detail.
 
     Attributes:
         num_mixed: How many of the people behind the albedo basis are mixed into a new skin.
         mixing_concentration: Of the Dirichlet distribution of their shares: small is mostly one, large all.
+        likeness_sigma: How near in tone the mixed people are to the new skin, spread in log luminance; far
+            ones are drawn less.
         own_range: Spread of what a new skin has of its own, standard deviations of the basis.
         mixed_limit: Largest size of a coefficient of a mixed skin, standard deviations.
         free_sigma: Spread of the coefficients where the face model knows no people, standard deviations.
         free_limit: Largest size of one of them, standard deviations.
-        pigment_fraction: Share of skins with pigment that the albedo basis does not span.
-        melanin_range: Melanin that they have more (or less), strength before ``pigment_strength``.
-        blood_range: Blood that they have more (or less), the same.
-        pigment_strength: Factor on both.
+        colour: Mean colour of the skin.
+        parts_fraction: Share of people whose lips, eyes, brows and teeth differ from their skin as those of
+            real people do; the others keep those of the albedo basis.
+        hair: Colour of the hair.
         has_detail: Whether skins wear the ``detail``.
         detail: Pores, marks, wrinkles, hair and make-up.
     """
 
     num_mixed: int = 3
     mixing_concentration: float = 0.6
+    likeness_sigma: float = 0.5
     own_range: Range = (0.0, 0.35)
     mixed_limit: float = 6.0
     free_sigma: float = 0.9
     free_limit: float = 2.5
-    pigment_fraction: float = 0.0
-    melanin_range: Range = (-0.25, 0.9)
-    blood_range: Range = (-0.25, 0.5)
-    pigment_strength: float = 0.8
+    colour: SkinColourConfig = field(default_factory=SkinColourConfig)
+    parts_fraction: float = 1.0
+    hair: HairColourConfig = field(default_factory=HairColourConfig)
     has_detail: bool = True
     detail: SkinDetailConfig = field(default_factory=SkinDetailConfig)

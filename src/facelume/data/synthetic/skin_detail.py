@@ -5,7 +5,6 @@ Synthetic faces wear it so that a network cannot win by staying inside the basis
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from facelume.data.distributions import Range, draw_count
 from facelume.data.synthetic.skin_config import (
+    HairColourConfig,
     MakeUpConfig,
     SkinDetailConfig,
     SpotConfig,
@@ -24,26 +24,20 @@ from facelume.data.synthetic.skin_config import (
 )
 from facelume.data.synthetic.skin_regions import Map, SkinRegions, skin_regions
 from facelume.face_model import FaceModel, load_open_face_model
+from facelume.reflectance import human_skin
 
 MELANIN = np.array([0.62, 1.0, 1.55])
 """Absorbance of melanin in linear R, G, B, relative to green."""
 BLOOD = np.array([0.20, 1.0, 0.80])
 """Absorbance of haemoglobin in linear R, G, B, relative to green."""
-HAIR_COLOURS = np.array(
-    [
-        [0.010, 0.008, 0.007],
-        [0.025, 0.015, 0.010],
-        [0.065, 0.038, 0.022],
-        [0.150, 0.098, 0.055],
-        [0.115, 0.045, 0.020],
-        [0.270, 0.260, 0.250],
-    ]
-)
-"""Black, dark brown, brown, blond, red, grey: in the order of ``HairColours``."""
 ALBEDO_RANGE = (0.005, 0.95)
 
 Colour = Float[np.ndarray, "s s 3"]
 
+# Linear colours: the two ends of hair with more and less melanin, the tint of grey hair.
+_BLACK_HAIR, _BLOND_HAIR, _GREY_TINT = (0.012, 0.009, 0.008), (0.45, 0.27, 0.10), (1.0, 0.98, 0.95)
+# Power of the share of light skin that hair keeps of its fairness: nearly none on brown skin.
+_FAIR_HAIR_EXPONENT = 3.0
 # Density of freckles away from cheeks and nose, against 1 on them.
 _FRECKLES_ELSEWHERE = 0.05
 # Share of the skin's uneven blood that lips have as well; they hide the rest.
@@ -62,30 +56,63 @@ def procedural_detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) 
     Returns:
         A new linear albedo in [0.005, 0.95]; eyes, inner mouth and all off the face front are unchanged.
     """
-    return skin_detail(_open_model(), SkinDetailConfig())(albedo, rng)
+    detail = SkinDetail(_open_model(), SkinDetailConfig())
+    hair = random_hair_colour(None, HairColourConfig(), rng)
+    return detail.adorned(detail.pigmented(albedo, rng), rng, hair)
 
 
-def skin_detail(
-    model: FaceModel, config: SkinDetailConfig
-) -> Callable[[Float[Tensor, "3 s s"], np.random.Generator], Float[Tensor, "3 s s"]]:
-    """A function like :func:`procedural_detail`, for another face model and another configuration."""
+class SkinDetail:
+    """What :func:`procedural_detail` draws, for another face model and configuration, in two steps.
 
-    def detail(albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
-        regions = skin_regions(model, albedo.shape[-1])
-        before = albedo.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 0)
-        out = _with_pigment(before, regions, config, rng)
+    Args:
+        model: The face model.
+        config: What is drawn, and how often.
+    """
+
+    def __init__(self, model: FaceModel, config: SkinDetailConfig) -> None:
+        self.model, self.config = model, config
+
+    def pigmented(self, albedo: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
+        """Add what is in the skin: pores, uneven tone, marks, wrinkles."""
+        regions = skin_regions(self.model, albedo.shape[-1])
+        return _on_face(albedo, _with_pigment(_colours(albedo), regions, self.config, rng), regions)
+
+    def adorned(
+        self,
+        albedo: Float[Tensor, "3 s s"],
+        rng: np.random.Generator,
+        hair: Float[np.ndarray, " 3"],
+        brow: Float[np.ndarray, " 3"] | None = None,
+    ) -> Float[Tensor, "3 s s"]:
+        """Add what is on the skin: hairs of the brows, and a beard or make-up.
+
+        Args:
+            albedo: Linear albedo.
+            rng: Source of chance.
+            hair: Linear colour of the beard.
+            brow: Linear colour of the brows' hairs; that of the hair where not given.
+        """
+        config, regions = self.config, skin_regions(self.model, albedo.shape[-1])
+        out = _colours(albedo)
         if rng.random() < config.brows.fraction:
-            out = _with_brow_hair(out, regions, config, rng)
+            out = _with_brow_hair(out, regions, config, rng, hair if brow is None else brow)
         adornment = config.adornments.pick(rng.random())
         if adornment == "beard":
-            out = _with_beard(out, regions, config, rng)
+            out = _with_beard(out, regions, config, rng, hair)
         elif adornment == "make_up":
             out = _with_make_up(out, regions, config.make_up, rng)
-        after = torch.from_numpy(out.clip(*ALBEDO_RANGE).transpose(2, 0, 1)).to(albedo)
-        face = torch.from_numpy(regions.face).to(albedo)
-        return torch.where(face > 0, albedo + face * (after - albedo), albedo)
+        return _on_face(albedo, out, regions)
 
-    return detail
+
+def _colours(albedo: Float[Tensor, "3 s s"]) -> Colour:
+    return albedo.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 0)
+
+
+def _on_face(albedo: Float[Tensor, "3 s s"], changed: Colour, regions: SkinRegions) -> Float[Tensor, "3 s s"]:
+    """The changed albedo on the face front, the old one elsewhere."""
+    after = torch.from_numpy(changed.clip(*ALBEDO_RANGE).transpose(2, 0, 1)).to(albedo)
+    face = torch.from_numpy(regions.face).to(albedo)
+    return torch.where(face > 0, albedo + face * (after - albedo), albedo)
 
 
 @lru_cache(maxsize=1)
@@ -186,7 +213,11 @@ def _wrinkles(regions: SkinRegions, config: WrinkleConfig, rng: np.random.Genera
 
 
 def _with_brow_hair(
-    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+    albedo: Colour,
+    regions: SkinRegions,
+    config: SkinDetailConfig,
+    rng: np.random.Generator,
+    hair: Float[np.ndarray, " 3"],
 ) -> Colour:
     """Single hairs on the brows, in a hair colour not lighter than the skin."""
     size, scale, brows = regions.size, regions.size / 256, config.brows
@@ -202,18 +233,21 @@ def _with_brow_hair(
         start = np.array([column, row]) + rng.normal(0, 0.7 * scale, 2)
         path = np.stack([start - 0.5 * step, start + 0.5 * step])
         strokes.draw(path, rng.uniform(*brows.coverage_range), 0.6 * scale)
-    colour = _hair_colour(albedo, regions, config, rng)
-    return _with_hair(albedo, strokes.coverage() * (1 - regions.eyelids), colour)
+    return _with_hair(albedo, strokes.coverage() * (1 - regions.eyelids), _not_lighter(hair, albedo, regions))
 
 
 def _with_beard(
-    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+    albedo: Colour,
+    regions: SkinRegions,
+    config: SkinDetailConfig,
+    rng: np.random.Generator,
+    hair: Float[np.ndarray, " 3"],
 ) -> Colour:
     """Stubble or a short beard in one or more zones."""
     size, scale, beard = regions.size, regions.size / 256, config.beard
     names = [n for n in regions.beards if rng.random() < beard.zone_fraction] or ["jaw", "chin", "moustache"]
     zone = np.max([regions.beards[n] * rng.uniform(*beard.zone_range) for n in names], axis=0)
-    colour = _hair_colour(albedo, regions, config, rng)
+    colour = _not_lighter(hair, albedo, regions)
     edge = (zone * (1 + 0.3 * _noise(size, 6 * scale, rng))).clip(0, 1)
     shadow = rng.uniform(*beard.shadow_range) * edge
     is_hair = rng.random((size, size)) < rng.uniform(*beard.stubble_range) * edge
@@ -256,13 +290,32 @@ def _with_make_up(
     return out
 
 
-def _hair_colour(
-    albedo: Colour, regions: SkinRegions, config: SkinDetailConfig, rng: np.random.Generator
+def random_hair_colour(
+    tone: float | None, config: HairColourConfig, rng: np.random.Generator
 ) -> Float[np.ndarray, " 3"]:
-    """One of the hair colours, never lighter than the skin."""
-    skin = np.median(albedo[regions.skin > 0.5], axis=0)
-    colour = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=config.hair_colours.shares)]
-    return np.minimum(colour * np.exp(rng.normal(0, config.hair_sigma)), _LIGHTEST_HAIR * skin)
+    """Linear colour of a person's hair, from black through brown and red to blond, grey at times.
+
+    Args:
+        tone: Log luminance of the skin; the lightest where not given.
+        config: Shares and spreads.
+        rng: Source of the colour.
+    """
+    if rng.random() < config.grey_fraction:
+        return np.full(3, rng.uniform(*config.grey_range)) * np.array(_GREY_TINT)
+    melanin = rng.beta(*config.melanin_beta)
+    if tone is not None and rng.random() >= config.dyed_fraction:
+        darkest, lightest = (float(end) for end in human_skin().tone_range)
+        fairness = np.clip((tone - darkest) / (lightest - darkest), 0.0, 1.0)
+        melanin = 1 - (1 - melanin) * fairness**_FAIR_HAIR_EXPONENT
+    colour = np.exp(melanin * np.log(np.array(_BLACK_HAIR)) + (1 - melanin) * np.log(np.array(_BLOND_HAIR)))
+    return colour * np.exp(rng.normal(0, config.colour_sigma, size=3))
+
+
+def _not_lighter(
+    hair: Float[np.ndarray, " 3"], albedo: Colour, regions: SkinRegions
+) -> Float[np.ndarray, " 3"]:
+    """The colour of the hair, darker than the skin around it."""
+    return np.minimum(hair, _LIGHTEST_HAIR * np.median(albedo[regions.skin > 0.5], axis=0))
 
 
 def _with_hair(albedo: Colour, density: Map, colour: Float[np.ndarray, " 3"]) -> Colour:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from facelume.data.distributions import Distributions
-from facelume.data.synthetic import SkinConfig, SyntheticConfig
+from facelume.data.synthetic import SyntheticConfig
 from facelume.errors import UsageError
 from facelume.networks.refiner import RefinerConfig
 from facelume.training.config import LoopConfig
@@ -56,8 +56,7 @@ class RefinerDataConfig:
         environment_maps: ``.npz`` of lat-long HDR maps for the synthetic faces, or None for studio lamps.
         num_synthetic: Synthetic faces to draw for training.
         num_synthetic_validation: Synthetic faces to draw for validation, under held-out maps.
-        synthetic: What synthetic faces look like; by default half of the skins have pigment beyond the
-            albedo basis. A run file that sets another part has to set ``skin.pigment_fraction`` as well.
+        synthetic: What synthetic faces look like.
         synthetic_share: Share of synthetic faces in a batch; as they come where None.
         label_errors: Errors of the labels of synthetic faces.
         augment: Changes of faces while they are drawn, or None (``space`` ``atlas`` only, and not in steps
@@ -74,9 +73,7 @@ class RefinerDataConfig:
     environment_maps: Path | None = None
     num_synthetic: int = 2400
     num_synthetic_validation: int = 80
-    synthetic: SyntheticConfig = field(
-        default_factory=lambda: SyntheticConfig(skin=SkinConfig(pigment_fraction=0.5))
-    )
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float | None = None
     label_errors: LabelErrorConfig = field(default_factory=LabelErrorConfig)
     augment: FaceAugmentConfig | None = None
