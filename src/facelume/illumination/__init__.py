@@ -18,6 +18,7 @@ from facelume.illumination.irradiance import (
 from facelume.illumination.lamps import (
     NUM_LAMPS,
     LampFitConfig,
+    LampView,
     fit_lamps,
     lamp_directions,
     lamp_transport,
@@ -52,6 +53,7 @@ __all__ = [
     "NUM_LAMPS",
     "NUM_SH",
     "LampFitConfig",
+    "LampView",
     "Light",
     "LightPreset",
     "deca_from_sh",

@@ -82,6 +82,7 @@ class FaceMaps:
         visibility: How well the photo shows each texel, in [0, 1].
         confidence: Probability that the albedo error is below 0.05.
         illumination: Radiance coefficients per texel, light frame.
+        illumination_coarse: The same of the coarse light: lamps of the whole face, hidden by the head alone.
     """
 
     albedo: Float[np.ndarray, "S S 3"]
@@ -90,6 +91,7 @@ class FaceMaps:
     visibility: Float[np.ndarray, "S S"]
     confidence: Float[np.ndarray, "S S"]
     illumination: Float[np.ndarray, "256 256 9 3"]
+    illumination_coarse: Float[np.ndarray, "T T 9 3"]
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
@@ -191,8 +193,8 @@ class FaceResult:
 
     @cached_property
     def render_coarse(self) -> UInt8[np.ndarray, "224 224 3"]:
-        """The face under its coarse light (OC), sRGB-encoded, black outside M_proj."""
-        return read_only(encode_srgb(self.posed.render(self.albedo, self.light_coarse)))
+        """The face under its coarse light and its shadows (OC), sRGB-encoded, black outside M_proj."""
+        return read_only(encode_srgb(self.posed.render(self.albedo, self.maps.illumination_coarse)))
 
     @cached_property
     def render_albedo(self) -> UInt8[np.ndarray, "224 224 3"]:
