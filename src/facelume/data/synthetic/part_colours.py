@@ -7,7 +7,8 @@ skin teaches the opposite.
 The table is measured on 82 people in one even studio light (Face Research Lab London Set, DeBruine and
 Jones): log(part / skin) of linear R, G, B at mean skin, its slope over the log luminance of the skin, and the
 residual's spread and correlation; teeth on the 46 of them whose smile shows teeth. Skin is the median of the
-cheeks, sclera the brightest third of the eye opening, brow its darker half.
+cheeks, sclera the brightest third of the eye opening, brow its darker half. The table is of what a photo
+shows, light reflected at the surface and the shade of lids included; both are taken out of the albedo.
 """
 
 from __future__ import annotations
@@ -31,9 +32,19 @@ from facelume.uv import interpolate_texels, texel_map
 Map = Float[np.ndarray, "s s"]
 Rgb = Float[np.ndarray, " 3"]
 
-MEAN_SKIN_LOG_LUMINANCE = -1.35
-"""Of the people of the table. Their photos show -1.245; the lighter ones -1.05 where measured skin of their
-ITA classes has -1.12, the darker ones -2.47 where it has -2.72, as photos hold the surface's reflection."""
+MEAN_SKIN_LOG_LUMINANCE = -1.245
+"""Of the people of the table, surface included. The lighter ones show -1.05, the darker ones -2.47; measured
+skin of their ITA classes has -1.05 and -2.45 with ``SKIN_SURFACE``: the photos are exposed to reflectance."""
+
+SKIN_SURFACE = 0.02
+"""Light that skin reflects at its surface in even light, linear, whatever its tone: a spectrophotometer that
+collects all of it reads 0.028."""
+
+_LARGEST_SURFACE_SHARE = 0.6
+"""Of what is seen of a part: the darkest lips are not black."""
+
+_BLUEST_LIPS = 0.55
+"""Blue over red: nobody's lips of the set exceed it."""
 
 _TONE_RANGE = (-1.8, 0.62)
 """Log luminance of the darkest and lightest person about the mean: the slopes are not led beyond it."""
@@ -59,8 +70,8 @@ class PartStatistics:
         slope: Its change per log luminance of the skin.
         spread: Standard deviation of what is left.
         correlation: Of what is left, between R and G, R and B, G and B.
-        shade: Log of the light on the part over that on the cheek in even light: the table is of the part as
-            seen, in its shade.
+        shade: Log of the light on the part over that on the cheek in even light.
+        surface: Light reflected at its surface in even light, linear; none where it gathers in a highlight.
     """
 
     at_mean: tuple[float, float, float]
@@ -68,23 +79,30 @@ class PartStatistics:
     spread: tuple[float, float, float]
     correlation: tuple[float, float, float]
     shade: float
+    surface: float
+
+    def mean_seen(self, log_seen_skin: Rgb) -> Rgb:
+        """Mean log colour of the part as a photo in even light shows it, beside skin that it shows so."""
+        tone = np.log(np.exp(log_seen_skin) @ np.array(REC709_LUMINANCE)) - MEAN_SKIN_LOG_LUMINANCE
+        slope = np.array(self.slope) * np.clip(tone, *_TONE_RANGE)
+        return np.asarray(log_seen_skin + np.array(self.at_mean) + slope)
 
 
 PART_STATISTICS = {
     "lips": PartStatistics(
-        (-0.46, -0.82, -0.51), (-0.16, -0.48, -0.56), (0.17, 0.21, 0.22), (0.81, 0.68, 0.90), -0.20
+        (-0.46, -0.82, -0.51), (-0.16, -0.48, -0.56), (0.17, 0.21, 0.22), (0.81, 0.68, 0.90), -0.20, 0.03
     ),
     "sclera": PartStatistics(
-        (-0.20, 0.13, 0.36), (-0.62, -0.76, -0.83), (0.21, 0.22, 0.25), (0.90, 0.70, 0.92), -0.17
+        (-0.20, 0.13, 0.36), (-0.62, -0.76, -0.83), (0.21, 0.22, 0.25), (0.90, 0.70, 0.92), -0.17, 0.0
     ),
     "brows": PartStatistics(
-        (-1.63, -1.59, -1.56), (-0.07, -0.25, -0.39), (0.47, 0.43, 0.39), (0.98, 0.93, 0.97), -0.07
+        (-1.63, -1.59, -1.56), (-0.07, -0.25, -0.39), (0.47, 0.43, 0.39), (0.98, 0.93, 0.97), -0.07, 0.01
     ),
     "iris": PartStatistics(
-        (-2.69, -2.40, -2.16), (-0.16, -0.31, -0.54), (0.34, 0.44, 0.48), (0.91, 0.73, 0.94), -0.15
+        (-2.69, -2.40, -2.16), (-0.16, -0.31, -0.54), (0.34, 0.44, 0.48), (0.91, 0.73, 0.94), -0.15, 0.0
     ),
     "teeth": PartStatistics(
-        (0.09, 0.40, 0.56), (-0.65, -0.80, -0.94), (0.34, 0.44, 0.46), (0.97, 0.95, 0.98), -0.30
+        (0.09, 0.40, 0.56), (-0.65, -0.80, -0.94), (0.34, 0.44, 0.46), (0.97, 0.95, 0.98), -0.30, 0.0
     ),
 }
 """By name. Shades are of the open model's own renderings under soft boxes and an even sky; that of the teeth
@@ -156,8 +174,7 @@ def sample_part_colours(log_skin: Rgb, rng: np.random.Generator) -> dict[str, Rg
     Returns:
         Natural logarithm of the linear albedo of each part, by the names of :data:`PART_STATISTICS`.
     """
-    tone = np.log(np.exp(log_skin) @ np.array(REC709_LUMINANCE)) - MEAN_SKIN_LOG_LUMINANCE
-    tone = np.clip(tone, *_TONE_RANGE)
+    seen_skin = np.log(np.exp(log_skin) + SKIN_SURFACE)
     colours = {}
     for name, part in PART_STATISTICS.items():
         red_green, red_blue, green_blue = part.correlation
@@ -165,8 +182,11 @@ def sample_part_colours(log_skin: Rgb, rng: np.random.Generator) -> dict[str, Rg
             [[1.0, red_green, red_blue], [red_green, 1.0, green_blue], [red_blue, green_blue, 1.0]]
         )
         residual = np.linalg.cholesky(correlation) @ rng.normal(size=3) * np.array(part.spread)
-        relative = np.array(part.at_mean) - part.shade + np.array(part.slope) * tone + residual
-        colours[name] = np.clip(log_skin + relative, *np.log(_COLOUR_RANGE))
+        seen = np.exp(part.mean_seen(seen_skin) + residual)
+        albedo = (seen - np.minimum(part.surface, _LARGEST_SURFACE_SHARE * seen)) / np.exp(part.shade)
+        if name == "lips":
+            albedo[2] = min(albedo[2], _BLUEST_LIPS * albedo[0])
+        colours[name] = np.log(np.clip(albedo, *_COLOUR_RANGE))
     return colours
 
 
