@@ -32,7 +32,7 @@ def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
     data = config.data
     sources: list[DataSource] = []
     if data.num_synthetic > 0:
-        sources += [OPEN_MODEL_FACES] + ([ENVIRONMENT_MAPS] if data.environment_maps is not None else [])
+        sources += [OPEN_MODEL_FACES] + ([ENVIRONMENT_MAPS] if data.environment_maps else [])
     if data.photos is not None:
         sources += photo_sources(data.photos, data.photo_sets)
     if data.prior_weights is not None:

@@ -26,9 +26,10 @@ from facelume.training.config import run_document
 from facelume.training.devices import start_fabric
 from facelume.training.loop import StepReport, Trained, run_training
 from facelume.training.objective import Objective, Step
-from facelume.training.refiner.batches import FaceDraw, PreparedFaces, RefinerBatch, to_batch
+from facelume.training.refiner.batches import FaceDraw, RefinerBatch, to_batch
 from facelume.training.refiner.config import LossWeights, RefinerTrainingConfig
 from facelume.training.refiner.losses import loss_terms, render_in_atlas, render_in_crop
+from facelume.training.refiner.prepared import PreparedFaces
 from facelume.training.refiner.shards import prepare_all
 from facelume.training.refiner.validation import draw_faces, measure
 from facelume.uv import resize_map
@@ -79,7 +80,7 @@ class RefinerObjective(Objective):
         validation: list[PreparedFaces],
     ) -> None:
         self.config, self.model, self.validation = config, model, validation
-        self.faces = FaceDraw(training, config.data.synthetic_share)
+        self.faces = FaceDraw(training, config.data.synthetic_share, config.data.pair_share)
         self.discriminator: nn.Module | None = None
         self._fake: Float[Tensor, "b 3 s s"] | None = None
         self._real: Float[Tensor, "b 3 s s"] | None = None
