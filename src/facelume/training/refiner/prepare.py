@@ -106,11 +106,24 @@ class LabelledFace:
 
 @torch.no_grad()
 def prepare(faces: Sequence[LabelledFace], tools: PreparationTools) -> list[PreparedFace]:
-    """Crop, fit and unwrap labelled faces, and fit their prior albedo and coarse light."""
-    return [_prepare_face(face, tools) for face in faces]
+    """Crop, fit and unwrap labelled faces, and fit their prior albedo and coarse light.
+
+    Faces with the same landmarks are one head with several skins: it is fitted once.
+    """
+    heads: dict[bytes, tuple[CropTransform, PosedFace, Float[Tensor, "1 224 224"]]] = {}
+    prepared = []
+    for face in faces:
+        key = face.landmarks_px.tobytes()
+        if key not in heads:
+            heads[key] = _placed(face, tools)
+        prepared.append(prepare_posed(face, *heads[key], tools))
+    return prepared
 
 
-def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFace:
+def _placed(
+    face: LabelledFace, tools: PreparationTools
+) -> tuple[CropTransform, PosedFace, Float[Tensor, "1 224 224"]]:
+    """Crop, shape and pose, and share of bare face at each crop pixel."""
     points_px = face.landmarks_px.astype(np.float64)
     crop = crop_of_landmarks(points_px, tools.landmarks)
     prior = None if tools.prior is None else read_prior(sample_crop(face.photo_srgb, crop), tools.prior)
@@ -125,10 +138,9 @@ def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFace:
     posed = PosedFace(tools.basis.model, fit.identity[0], fit.expression[0], pose)
     if face.parsing is not None:
         channels = np.repeat(face.parsing[..., None], 3, axis=-1)
-        parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
-    else:
-        parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
-    return prepare_posed(face, crop, posed, parsing, tools)
+        return crop, posed, torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
+    parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
+    return crop, posed, parsing
 
 
 def prepare_posed(
@@ -232,12 +244,12 @@ def faces_from_synthetic(
         rng: Source of the errors.
     """
     count = len(shard["image_srgb"])
-    landmarks: np.ndarray = shard["landmarks_px"].astype(np.float32)
-    together = rng.normal(0, errors.together_sigma_px, size=(count, 1, 2))
-    stretch = rng.normal(0, errors.stretch_sigma, size=(count, 1, 2))
-    together = together + stretch * (landmarks - CROP_SIZE_PX / 2)
-    alone = rng.normal(0, errors.landmark_sigma_px, size=landmarks.shape)
-    landmarks = (landmarks + together + alone).astype(np.float32)
+    heads, head = np.unique(shard["landmarks_px"].astype(np.float32), axis=0, return_inverse=True)
+    together = rng.normal(0, errors.together_sigma_px, size=(len(heads), 1, 2))
+    stretch = rng.normal(0, errors.stretch_sigma, size=(len(heads), 1, 2))
+    together = together + stretch * (heads - CROP_SIZE_PX / 2)
+    alone = rng.normal(0, errors.landmark_sigma_px, size=heads.shape)
+    landmarks = (heads + together + alone).astype(np.float32)[head.reshape(-1)]
     parsing = torch.from_numpy(shard["parsing"]).float()[:, None] / 255.0
     # A parsing network answers at a quarter of the resolution: strands and thin frames slip through.
     parsing = functional.interpolate(functional.avg_pool2d(parsing, 4), scale_factor=4, mode="bilinear")[:, 0]
