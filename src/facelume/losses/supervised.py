@@ -45,9 +45,9 @@ def same_albedo(
 ) -> Float[Tensor, ""]:
     """Mean absolute difference of the log albedo between pictures of one person, after one factor per colour.
 
-    One person's albedo is one, whatever the light: what differs is a shadow, a highlight or a stain. It needs no
-    truth. Expressions and make-up are no light either, so that only what is coarser than ``pool`` texels counts;
-    where there is no pair, it is 0.
+    One person's albedo is one, whatever the light: what differs is a shadow, a highlight or a stain. It needs
+    no truth. Expressions and make-up are no light either, so that only what is coarser than ``pool`` texels
+    counts; where there is no pair, it is 0.
 
     Args:
         albedo_linear: Albedo, linear.
