@@ -96,10 +96,7 @@ def network_input(
     ``with_context`` also the visibility and the log of the coarse shading.
     """
     small = resize_input(maps, config.map_size)
-    balance = torch.ones_like(small.exposure)
-    if config.head == "residual":
-        balance = CANONICAL_EXPOSURE / small.exposure
-    balance = balance[..., None, None]
+    balance = _balance(small, config)
     texture = 2.0 * srgb_from_linear(small.texture * balance) - 1.0
     prior = 2.0 * srgb_from_linear(small.prior_albedo) - 1.0
     parts = [fill_with_noise(texture, small.visibility, generator), prior]
@@ -138,11 +135,21 @@ def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | 
         unknown = torch.zeros_like(raw_albedo[:, :1])
         albedo = resize_map(albedo_low, maps.texture.shape[-1])
         return RefinerOutput(albedo, light, unknown, unknown + 0.5, albedo_low, unknown, shading)
-    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(shading, maps.visibility)
+    # What counts as dark must not depend on the exposure either.
+    balance = _balance(maps, config)
+    balanced = shading * balance
+    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(balanced, maps.visibility)
     confidence_logit = raw_albedo[:, 4:5]
-    albedo = transfer_detail(maps.texture, shading, maps.visibility, albedo_low, gate)
+    albedo = transfer_detail(maps.texture * balance, balanced, maps.visibility, albedo_low, gate)
     confidence = torch.sigmoid(confidence_logit)
     return RefinerOutput(albedo, light, gate, confidence, albedo_low, confidence_logit, shading)
+
+
+def _balance(maps: RefinerInput, config: RefinerConfig) -> Float[Tensor, "b 3 1 1"]:
+    """Factor on photo and shading that gives the skin its canonical exposure; the paper knows none."""
+    if config.head == "absolute":
+        return torch.ones_like(maps.exposure)[..., None, None]
+    return (CANONICAL_EXPOSURE / maps.exposure)[..., None, None]
 
 
 def _light_enough(
