@@ -75,7 +75,8 @@ def fit_lamps(
         transport: What each texel receives from each lamp of strength 1.
         shading: Shading of the texels, linear.
         weights: Non-negative weight of each texel and colour.
-        start: Where to start; evenly lit from everywhere when absent.
+        start: Where to start; evenly lit from everywhere when absent, with a shading of 1 where nothing says
+            how bright.
         config: Priors and steps.
 
     Returns:
@@ -89,8 +90,10 @@ def fit_lamps(
     scale = gram.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2))[:, None, None]
     # The largest eigenvalue of a non-negative matrix is at most its largest row sum.
     slope = gram.sum(dim=-1).amax(dim=(1, 2))[:, None, None] + scale * (config.ridge + config.hue)
+    slope = slope.clamp(min=1e-9)
     if start is None:
-        even = target.sum(dim=-1) / gram.sum(dim=(-1, -2)).clamp(min=1e-9)
+        known = gram.sum(dim=(-1, -2))
+        even = torch.where(known > 0, target.sum(dim=-1) / known.clamp(min=1e-9), 4.0 / target.shape[-1])
         lamps = even[..., None].expand_as(target)
     else:
         lamps = start.transpose(1, 2)
