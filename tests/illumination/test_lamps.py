@@ -70,7 +70,9 @@ def test_known_lamps_are_found_from_their_shading(device):
 @pytest.mark.parametrize("lamp", [3, 40, 64, 100])
 def test_the_default_steps_explain_one_hard_lamp_and_a_sky(lamp, device):
     directions = lamp_directions().to(device)[None]
-    transport = lamp_transport(directions, torch.ones(NUM_LAMPS, 600, device=device), ball(600, device=device))
+    transport = lamp_transport(
+        directions, torch.ones(NUM_LAMPS, 600, device=device), ball(600, device=device)
+    )
     lamps = torch.full((1, NUM_LAMPS, 3), 0.1 * 4 / NUM_LAMPS, device=device)
     lamps[:, lamp] = torch.tensor([1.0, 0.8, 0.5], device=device)
     shading = transport @ lamps
@@ -90,7 +92,7 @@ def test_lamps_never_take_light_away(device):
 
 
 def test_the_bounded_fit_is_the_best_there_is(device):
-    """At the solution no lamp can gain: its gradient is 0 where it is lit, and not negative where it is dark."""
+    """No lamp can gain: its gradient is 0 where it is lit, and not negative where it is dark."""
     transport, _ = scene(device=device, num_lamps=16)
     shading = torch.rand(1, 600, 3, generator=torch.Generator().manual_seed(5)).to(device)
     settings = LampFitConfig(ridge=0.0, hue=0.0, num_steps=3000)
@@ -189,7 +191,7 @@ def test_where_nothing_is_seen_the_light_is_white_and_even(device):
 
 
 def test_a_lamp_is_a_delta_of_radiance_band_by_band(device):
-    """The irradiance of a delta is ``sum_l A_l (2 l + 1) / (4 pi) P_l(n . d)``, a lamp of strength 1 gives pi."""
+    """The irradiance of a delta is ``sum_l A_l (2 l + 1) / (4 pi) P_l(n . d)``; a lamp's delta weighs pi."""
     direction = torch.tensor([[0.48, 0.6, 0.64]], device=device)
     light = sh_from_lamps(torch.ones(1, 3, device=device), direction)
     normals = ball(100, device=device)[0]

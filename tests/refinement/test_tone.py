@@ -7,8 +7,8 @@ import torch
 
 from facelume.fitting.tone_cues import NUM_CUES, ToneCues
 from facelume.networks.tone import ToneConfig, ToneNetwork
-from facelume.reflectance import human_skin, luminance
 from facelume.refinement.tone import ExposureConfig, estimate_tone
+from facelume.reflectance import human_skin, luminance
 
 SURE, UNSURE = -20.0, 20.0
 
