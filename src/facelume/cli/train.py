@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Train:
     """Train a network; an interrupted run continues from its checkpoint."""
 
-    network: Positional[Literal["prior", "refiner", "locator"]]
+    network: Positional[Literal["prior", "refiner", "locator", "tone"]]
     """Which network."""
     config: Positional[Path]
     """Run file (JSON); unknown names in it are refused."""
@@ -40,7 +40,12 @@ class Train:
                 f"training needs {error.name}; install it with: pip install 'facelume[train]'"
             ) from error
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
-        runners = {"locator": _train_locator, "prior": _train_prior, "refiner": _train_refiner}
+        runners = {
+            "locator": _train_locator,
+            "prior": _train_prior,
+            "refiner": _train_refiner,
+            "tone": _train_tone,
+        }
         with training_progress(self.network) as on_step:
             folder, record = runners[self.network](self.config, on_step)
         sys.stderr.write(f"{record.id}: {record.licence}\n")
@@ -81,5 +86,18 @@ def _train_refiner(path: Path, on_step: OnStep) -> tuple[Path, WeightRecord]:
     from facelume.training.refiner.train import train
 
     config = read_run_file(path, RefinerTrainingConfig)
+    trained = train(config, on_step=on_step)
+    return config.output / WEIGHTS_FOLDER, export_weights(trained, config, load_open_face_model())
+
+
+def _train_tone(path: Path, on_step: OnStep) -> tuple[Path, WeightRecord]:
+    from facelume.face_model import load_open_face_model
+    from facelume.training.config import read_run_file
+    from facelume.training.export import WEIGHTS_FOLDER
+    from facelume.training.tone.config import ToneTrainingConfig
+    from facelume.training.tone.export import export_weights
+    from facelume.training.tone.train import train
+
+    config = read_run_file(path, ToneTrainingConfig)
     trained = train(config, on_step=on_step)
     return config.output / WEIGHTS_FOLDER, export_weights(trained, config, load_open_face_model())

@@ -48,6 +48,9 @@ OPEN_MODEL_FACES = DataSource(
 MODEL_FITS = DataSource("fits of the open face model to these photos", "as the photos", "free")
 ENVIRONMENT_MAPS = DataSource("environment maps of Poly Haven, through a public mirror", "CC0", "free")
 LANDMARKS = DataSource("face-mesh landmarks detected by MediaPipe", "Apache-2.0", "free")
+LABORATORY_PHOTOS = DataSource(
+    "photos of the Extended Yale Face Database B", "non-commercial research", "research"
+)
 RECOGNITION = DataSource(
     "a MobileFaceNet trained on CASIA-WebFace as perceptual network", "research weights", "research"
 )

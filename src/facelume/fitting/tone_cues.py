@@ -30,10 +30,15 @@ BANDS = {"eye": 6, "lips": 6, "brow": 4, "beside_eye": 4, "beside_lips": 3, "ski
 brows and what lies beside the eyes come twice, the brighter side first."""
 
 _PAIRS = ("eye", "brow", "beside_eye")
-_NUM_REGIONS = len(BANDS) + len(_PAIRS)
-_NUM_BANDS = sum(count * (2 if name in _PAIRS else 1) for name, count in BANDS.items())
-NUM_CUES = 3 * _NUM_BANDS + 2 * _NUM_REGIONS
+CUE_REGIONS = tuple(name for name in BANDS for _ in range(2 if name in _PAIRS else 1))
+"""Name of each region of the cues, in their order."""
+
+_NUM_BANDS = sum(BANDS[name] for name in CUE_REGIONS)
+NUM_CUES = 3 * _NUM_BANDS + 2 * len(CUE_REGIONS)
 """Numbers that are read off one face."""
+
+CUES_VERSION = 1
+"""Counted up when the same face would give other cues."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +121,41 @@ def bare_skin_above_lips(
 def _bare(*masks: Float[Tensor, "s s"]) -> Bool[Tensor, "s s"]:
     face, *others = masks
     return (face > 0.9) & (torch.stack(others) < 0.1).all(dim=0)
+
+
+def region_of_band() -> Int[Tensor, " K"]:
+    """Region of each band of the cues, as a number into ``CUE_REGIONS``."""
+    counts = torch.tensor([BANDS[name] for name in CUE_REGIONS])
+    return torch.repeat_interleave(torch.arange(len(counts)), counts)
+
+
+def region_of_cue() -> Int[Tensor, " F"]:
+    """Region of each cue, as a number into ``CUE_REGIONS``."""
+    states = torch.arange(len(CUE_REGIONS)).repeat_interleave(2)
+    return torch.cat([region_of_band().repeat_interleave(3), states])
+
+
+def split_cues(
+    values: Float[Tensor, "b F"],
+) -> tuple[Float[Tensor, "b K 3"], Float[Tensor, "b R 2"]]:
+    """Colours of the bands relative to the skin's (linear), and clipped share and whether it is known.
+
+    The colours of regions that are not known have no meaning.
+
+    Args:
+        values: See :class:`ToneCues`.
+    """
+    logs = values[:, : 3 * _NUM_BANDS].unflatten(1, (_NUM_BANDS, 3))
+    return torch.exp(logs) - _DARK_FLOOR, values[:, 3 * _NUM_BANDS :].unflatten(1, (len(CUE_REGIONS), 2))
+
+
+def join_cues(colours: Float[Tensor, "b K 3"], states: Float[Tensor, "b R 2"]) -> Float[Tensor, "b F"]:
+    """The inverse of :func:`split_cues`; what is not known is 0."""
+    known = states[..., 1] > 0
+    logs = torch.log(colours.clamp(min=0.0) + _DARK_FLOOR)
+    logs = torch.where(known[:, region_of_band().to(known.device), None], logs, 0.0)
+    states = torch.where(known[..., None], states, 0.0)
+    return torch.cat([logs.flatten(1), states.flatten(1)], dim=1)
 
 
 @dataclass(frozen=True, eq=False)

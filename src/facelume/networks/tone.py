@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from facelume.networks.configuration import read_network_config
 from facelume.reflectance import human_skin
 
 _SIGMA_RANGE = (0.05, 0.8)
+_BEYOND_TONE_RANGE = 0.2
+"""How far a tone may lie beyond those of measured skin: answers that pile up tell no people apart."""
+_KNEE = 0.1
 _HUE_LIMIT = 2.0
 """Largest offset of each hue from the mean of its tone, in standard deviations of measured skin."""
 
@@ -84,11 +88,20 @@ class ToneNetwork(nn.Module):
         skin = human_skin()
         darkest, lightest = (float(end) for end in skin.tone_range)
         middle, half = (darkest + lightest) / 2, (lightest - darkest) / 2
-        log_luminance = middle + half * torch.tanh(raw[:, 0])
+        log_luminance = _held(
+            middle + half * raw[:, 0], darkest - _BEYOND_TONE_RANGE, lightest + _BEYOND_TONE_RANGE
+        )
         spread = skin.spread_of_tone(log_luminance).diagonal(dim1=-2, dim2=-1).sqrt()
         least, largest = _SIGMA_RANGE
         sigma = least + (largest - least) * torch.sigmoid(raw[:, 3:])
         return ToneOutput(log_luminance, _HUE_LIMIT * spread * torch.tanh(raw[:, 1:3]), torch.log(sigma))
+
+
+def _held(values: Float[Tensor, " b"], least: float, largest: float) -> Float[Tensor, " b"]:
+    """Values as they are inside a range, bent smoothly towards its ends beyond."""
+    over = functional.softplus((values - largest) / _KNEE) * _KNEE
+    under = functional.softplus((least - values) / _KNEE) * _KNEE
+    return values - over + under
 
 
 def build_tone(config: Mapping[str, Any]) -> ToneNetwork:

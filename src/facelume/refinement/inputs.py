@@ -77,17 +77,23 @@ def input_basis(model: FaceModel, size: int = INPUT_MAP_SIZE) -> InputBasis:
     """Compute the basis of a face model (on the CPU) for textures of ``size`` texels."""
     albedo, lamps = linear_albedo(model), lamp_directions()
     part = texel_map(model.topology, CUE_MAP_SIZE).part
-    face, eyes, brows, lips = (model.uv_mask(n, CUE_MAP_SIZE) for n in ("face", "eyes", "brows", "lips"))
     bare = torch.zeros(model.num_identity), torch.zeros(model.num_expression)
     return InputBasis(
         model=model,
         albedo=albedo,
         texels=texel_map(model.topology, size),
-        tone_regions=tone_regions(face, eyes, brows, lips, is_part(part, EYE_PARTS)),
+        tone_regions=model_tone_regions(model),
         toned=1.0 - is_part(part, (*EYE_PARTS, *MOUTH_PARTS)).float(),
         lamps=lamps,
         lamp_visibility=lamp_visibility(model.topology, model.shape(*bare), lamps, albedo.size),
     )
+
+
+def model_tone_regions(model: FaceModel) -> ToneRegions:
+    """Where the tone of the skin is read in the atlas of a face model."""
+    face, eyes, brows, lips = (model.uv_mask(n, CUE_MAP_SIZE) for n in ("face", "eyes", "brows", "lips"))
+    part = texel_map(model.topology, CUE_MAP_SIZE).part
+    return tone_regions(face, eyes, brows, lips, is_part(part, EYE_PARTS))
 
 
 @dataclass(frozen=True, eq=False)

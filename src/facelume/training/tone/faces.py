@@ -1,0 +1,220 @@
+"""Faces in the atlas, aligned and unwrapped as in use, with the tone of their skin where it is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+from facelume.camera import CROP_SIZE_PX, CropTransform, sample_crop
+from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
+from facelume.data.synthetic import SyntheticFaces, stack
+from facelume.detection import NetworkLocator
+from facelume.errors import NoFaceError
+from facelume.face_model import FaceModel
+from facelume.fitting import FitResult, landmark_basis
+from facelume.geometry import five_points, mesh_box
+from facelume.io.photo import read_photo
+from facelume.networks.prior import PriorNetwork
+from facelume.pipeline.alignment import AlignmentLimits, align_face, crop_of_landmarks, settle_fit
+from facelume.pipeline.posed_face import PosedFace
+from facelume.pipeline.timing import StageTimer
+from facelume.refinement.inputs import FaceInPhoto, input_basis, unwrap_face
+from facelume.reflectance import srgb_from_linear
+from facelume.training.refiner.config import LabelErrorConfig
+from facelume.training.refiner.prepare import LabelledFace, faces_from_synthetic, true_tone
+from facelume.types import FaceDetection
+
+_LOG = logging.getLogger(__name__)
+_Unwrapped = tuple[UInt8[np.ndarray, "3 s s"], UInt8[np.ndarray, "s s"]]
+
+
+@dataclass(frozen=True, eq=False)
+class UnwrappedFaces:
+    """Photos of faces in the atlas.
+
+    Attributes:
+        texture: Colour of each texel, sRGB-encoded.
+        visibility: How well it is seen, x 255.
+        true_tone: Log of the linear albedo of the middle of the skin; NaN where it is not known.
+        source: Which photo or scene a face comes from.
+    """
+
+    texture: UInt8[np.ndarray, "n 3 s s"]
+    visibility: UInt8[np.ndarray, "n s s"]
+    true_tone: Float[np.ndarray, "n 3"]
+    source: Shaped[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.texture)
+
+    def save(self, path: Path, fingerprint: Fingerprint) -> None:
+        """Write faces and what they were made from, whole or not at all."""
+        save_stamped(path, {f.name: getattr(self, f.name) for f in fields(self)}, fingerprint)
+
+
+def load_unwrapped(path: Path, fingerprint: Fingerprint) -> UnwrappedFaces:
+    """Read faces.
+
+    Raises:
+        UsageError: They were made from something else, or the file is damaged.
+    """
+    names = [f.name for f in fields(UnwrappedFaces)]
+    return UnwrappedFaces(**load_stamped(path, names, fingerprint, "unwrapped faces"))
+
+
+@dataclass(frozen=True, eq=False)
+class NamedPhoto:
+    """A photo of a person.
+
+    Attributes:
+        path: Picture file.
+        source: ``person:photo``, the person as the split names it.
+        landmarks_px: The 478 points in photo pixels, where they are known and no network shall find them.
+    """
+
+    path: Path
+    source: str
+    landmarks_px: Float[np.ndarray, "478 2"] | None = None
+
+
+class FaceReader:
+    """Aligns and unwraps faces: with the networks that do it in use, or by labels.
+
+    Args:
+        model: The face model.
+        prior: Its prior network; None to take landmarks (and parsing) as they are labelled.
+        locator: Finds the faces of photos whose landmarks are not known.
+        label_errors: Errors of the labels of synthetic faces, where no network looks at them.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        prior: PriorNetwork | None,
+        locator: NetworkLocator | None,
+        label_errors: LabelErrorConfig,
+    ) -> None:
+        self._prior = None if prior is None else prior.eval()
+        self._locator, self._label_errors = locator, label_errors
+        self._limits, self._landmarks = AlignmentLimits(), landmark_basis(model)
+        self._basis = input_basis(model)
+
+    def photos(self, photos: Sequence[NamedPhoto]) -> UnwrappedFaces:
+        """Unwrap the largest face of each photo; photos without one are left out, and named in the log."""
+        rows = []
+        for photo in photos:
+            try:
+                rows.append((*self._of_photo(photo), np.full(3, np.nan, np.float32), photo.source))
+            except NoFaceError as error:
+                _LOG.info("left out %s: %s", photo.source, error)
+        return _stacked(rows, self._basis.texels.size)
+
+    def scenes(
+        self, faces: SyntheticFaces, number: int, skins_per_scene: int, seed: Sequence[int]
+    ) -> UnwrappedFaces:
+        """Draw and unwrap synthetic faces; those that the alignment refuses are left out.
+
+        Args:
+            faces: What they look like.
+            number: Lit heads.
+            skins_per_scene: Skins that each of them wears in turn.
+            seed: Of everything random.
+        """
+        rng, errors = np.random.default_rng(list(seed)), np.random.default_rng([*seed, 1])
+        rows = []
+        for index in range(number):
+            scene = faces.scenes.draw(rng)
+            for _ in range(skins_per_scene):
+                drawn = stack([faces.photograph(scene, rng)])
+                (labelled,) = faces_from_synthetic(drawn, self._label_errors, errors)
+                albedo_srgb = torch.from_numpy(drawn["albedo_srgb"]).movedim(-1, 1).float() / 255.0
+                truth = true_tone(albedo_srgb, self._basis)[0].numpy()
+                source = "-".join(str(part) for part in (*seed, index))
+                try:
+                    rows.append((*self._unwrap(labelled), truth, source))
+                except NoFaceError:
+                    continue
+        return _stacked(rows, self._basis.texels.size)
+
+    def _of_photo(self, photo: NamedPhoto) -> _Unwrapped:
+        srgb = read_photo(photo.path).srgb
+        if self._prior is None and photo.landmarks_px is not None:
+            return self._unwrap(LabelledFace(srgb, photo.landmarks_px))
+        refusal = NoFaceError("no face found")
+        for detection in () if self._locator is None else self._locator.locate(srgb):
+            try:
+                return self._see(srgb, detection)
+            except NoFaceError as error:
+                refusal = error
+        raise refusal
+
+    def _unwrap(self, face: LabelledFace) -> _Unwrapped:
+        points_px = face.landmarks_px.astype(np.float64)
+        if self._prior is not None:
+            left, top, right, bottom = mesh_box(points_px).tolist()
+            detection = FaceDetection((left, top, right, bottom), five_points(points_px), 1.0)
+            return self._see(face.photo_srgb, detection)
+        crop, fit = settle_fit(points_px, crop_of_landmarks(points_px, self._landmarks), self._landmarks)
+        parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX)
+        if face.parsing is not None:
+            channels = np.repeat(face.parsing[..., None], 3, axis=-1)
+            parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
+        return self._carry(face.photo_srgb, crop, fit, parsing)
+
+    @torch.no_grad()
+    def _see(self, photo_srgb: UInt8[np.ndarray, "H W 3"], detection: FaceDetection) -> _Unwrapped:
+        """Unwrap a face that was located roughly, as in use."""
+        assert self._prior is not None
+        aligned = align_face(
+            photo_srgb,
+            detection,
+            self._prior,
+            self._landmarks,
+            self._limits,
+            with_coefficients=True,
+            timer=StageTimer(),
+        )
+        return self._carry(photo_srgb, aligned.crop, aligned.fit, aligned.prior.parsing())
+
+    def _carry(
+        self,
+        photo_srgb: UInt8[np.ndarray, "H W 3"],
+        crop: CropTransform,
+        fit: FitResult,
+        parsing: Float[Tensor, "1 224 224"],
+    ) -> _Unwrapped:
+        """Carry an aligned face into the atlas: colours (sRGB) and visibility (x 255)."""
+        pose = torch.cat([fit.rotvec[0], fit.translation[0]])
+        posed = PosedFace(self._basis.model, fit.identity[0], fit.expression[0], pose)
+        in_photo = FaceInPhoto(
+            photo_srgb=photo_srgb,
+            crop=crop,
+            crop_srgb=sample_crop(photo_srgb, crop),
+            parsing=parsing,
+            vertices=posed.vertices[None],
+            cam_from_model=posed.cam_from_model[None],
+            buffers=posed.crop_buffers,
+        )
+        photo = unwrap_face(in_photo, self._basis).photo
+        return _bytes(srgb_from_linear(photo.texture[0])), _bytes(photo.visibility[0])
+
+
+def _stacked(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, str]], size: int) -> UnwrappedFaces:
+    return UnwrappedFaces(
+        texture=np.array([row[0] for row in rows], np.uint8).reshape(-1, 3, size, size),
+        visibility=np.array([row[1] for row in rows], np.uint8).reshape(-1, size, size),
+        true_tone=np.array([row[2] for row in rows], np.float32).reshape(-1, 3),
+        source=np.array([row[3] for row in rows], np.str_),
+    )
+
+
+def _bytes(values: Tensor) -> UInt8[np.ndarray, "..."]:
+    encoded: np.ndarray = (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+    return encoded

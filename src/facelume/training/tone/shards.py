@@ -1,0 +1,216 @@
+"""Faces on disk: drawn, aligned and unwrapped where they are missing, refused where they differ."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facelume.data.fingerprint import Fingerprint, file_digest
+from facelume.data.photos import load_photo_records
+from facelume.data.split import person_of
+from facelume.data.synthetic import SyntheticFaces, load_environment_maps
+from facelume.detection import NetworkLocator
+from facelume.errors import UsageError
+from facelume.face_model import FaceModel
+from facelume.pipeline.reconstructor import FAINTEST_FACE
+from facelume.training.config import run_document
+from facelume.training.prior.export import load_prior
+from facelume.training.tone.config import ToneDataConfig
+from facelume.training.tone.faces import FaceReader, NamedPhoto, UnwrappedFaces, load_unwrapped
+from facelume.weights import find_record
+
+_LOG = logging.getLogger(__name__)
+_SCENES_PER_SHARD = 10
+_PHOTOS_PER_SHARD = 50
+UNWRAPPING_VERSION = 1
+"""Part of every shard's fingerprint: counted up when the same photo would be unwrapped otherwise."""
+
+SYNTHETIC, STUDIO, GROUPS, LABORATORY = "synthetic", "studio", "groups", "laboratory"
+"""What a shard's faces teach: the tone itself, the tone but for the studio's exposure, agreement."""
+
+
+@dataclass(frozen=True)
+class FaceShard:
+    """One file of unwrapped faces.
+
+    Attributes:
+        kind: What its faces teach.
+        is_held_out: Synthetic faces to measure on.
+        path: The file.
+        fingerprint: What its faces are made from.
+        make: Makes them.
+    """
+
+    kind: str
+    is_held_out: bool
+    path: Path
+    fingerprint: Fingerprint
+    make: Callable[[], UnwrappedFaces]
+
+    def faces(self) -> UnwrappedFaces:
+        """Read the faces, made first where the file is missing."""
+        if not self.path.is_file():
+            self.make().save(self.path, self.fingerprint)
+            _LOG.info("unwrapped %s", self.path)
+        return load_unwrapped(self.path, self.fingerprint)
+
+
+class FaceShards:
+    """All faces of a run.
+
+    Args:
+        data: Where they come from.
+        model: The face model.
+
+    Raises:
+        UsageError: The prior network knows no face model, or photos are asked for without their folder.
+    """
+
+    def __init__(self, data: ToneDataConfig, model: FaceModel) -> None:
+        self.data, self.model = data, model
+        self._common: dict[str, Any] = {"unwrapping": UNWRAPPING_VERSION, "face_model": model.asset_sha256}
+        prior, locator, self._locator_sha256 = None, None, None
+        if data.prior_weights is None:
+            self._common |= {"prior": None, "label_errors": run_document(data.label_errors)}
+        else:
+            prior, record = load_prior(data.prior_weights, model)
+            if record.face_model_sha256 is None:
+                raise UsageError(f"prior_weights {record.id!r} know no face model: no face can be unwrapped")
+            locator = NetworkLocator.load(data.locator_weights, last_resort=FAINTEST_FACE)
+            self._common["prior"] = record.sha256
+            self._locator_sha256 = find_record(data.locator_weights)[0].sha256
+        self._reader = functools.cache(lambda: FaceReader(model, prior, locator, data.label_errors))
+
+    def __iter__(self) -> Iterator[FaceShard]:
+        """Photos first: they are few."""
+        for kind, photos in self._photo_lists().items():
+            yield from self._of_photos(kind, photos)
+        yield from self._of_scenes(is_held_out=True)
+        yield from self._of_scenes(is_held_out=False)
+
+    def _photo_lists(self) -> dict[str, list[NamedPhoto]]:
+        data = self.data
+        lists: dict[str, list[NamedPhoto]] = {}
+        if data.studio_set is not None:
+            lists[STUDIO] = studio_photos(_needed(data.photos, "studio_set"), data.studio_set)
+        if data.groups is not None:
+            lists[GROUPS] = group_photos(_needed(data.photos, "groups"), data.groups)
+        if data.laboratory is not None:
+            lists[LABORATORY] = laboratory_photos(data.laboratory)
+        return lists
+
+    def _of_photos(self, kind: str, photos: Sequence[NamedPhoto]) -> Iterator[FaceShard]:
+        for first in range(0, len(photos), _PHOTOS_PER_SHARD):
+            part = photos[first : first + _PHOTOS_PER_SHARD]
+            known = self._common | {"locator": self._locator_sha256, "photos": _digest(part)}
+            if self.data.prior_weights is None:
+                known["landmarks"] = _landmarks_digest(part)
+
+            def make(part: Sequence[NamedPhoto] = part) -> UnwrappedFaces:
+                return self._reader().photos(part)
+
+            path = self.data.prepared / f"{kind}_{first // _PHOTOS_PER_SHARD:05d}.npz"
+            yield FaceShard(kind, is_held_out=False, path=path, fingerprint=known, make=make)
+
+    def _of_scenes(self, *, is_held_out: bool) -> Iterator[FaceShard]:
+        data = self.data
+        total = data.num_scenes_validation if is_held_out else data.num_scenes
+
+        @functools.cache
+        def faces() -> SyntheticFaces:
+            files = (load_environment_maps(p, held_out=is_held_out) for p in data.environment_maps)
+            return SyntheticFaces(self.model, [m for maps in files for m in maps.values()], data.synthetic)
+
+        known = self._common | {
+            "environment_maps": [file_digest(path) for path in data.environment_maps],
+            "held_out_maps": is_held_out,
+            "synthetic": run_document(data.synthetic),
+            "skins_per_scene": data.skins_per_scene,
+        }
+        name = "held_out" if is_held_out else SYNTHETIC
+        for number, first in enumerate(range(0, total, _SCENES_PER_SHARD)):
+            count, seed = min(_SCENES_PER_SHARD, total - first), [int(is_held_out), number]
+
+            def make(count: int = count, seed: list[int] = seed) -> UnwrappedFaces:
+                return self._reader().scenes(faces(), count, data.skins_per_scene, seed)
+
+            fingerprint = known | {"seed": seed, "scenes": count}
+            path = data.prepared / f"{name}_{number:05d}.npz"
+            yield FaceShard(SYNTHETIC, is_held_out, path, fingerprint, make)
+
+
+def studio_photos(root: Path, photo_set: str) -> list[NamedPhoto]:
+    """The photos of a set."""
+    return [
+        NamedPhoto(r.path, f"{person_of(photo_set, r.path.name)}:{r.path.stem}", r.landmarks_px[:, :2])
+        for r in load_photo_records(root, [photo_set])
+    ]
+
+
+def group_photos(root: Path, table: Path) -> list[NamedPhoto]:
+    """The photos of a table of groups.
+
+    Raises:
+        UsageError: It cannot be read, is no such table, or names a photo that the sets do not have.
+    """
+    rows = _table(table)
+    records = {
+        (r.photo_set, r.path.name): r for r in load_photo_records(root, sorted({row[0] for row in rows}))
+    }
+    missing = sorted(f"{row[0]}/{row[2]}" for row in rows if (row[0], row[2]) not in records)
+    if missing:
+        raise UsageError(f"{table}: no photo {missing[0]} in {root} ({len(missing)} are missing)")
+    return [
+        NamedPhoto(
+            records[photo_set, name].path,
+            f"{group}:{photo_set}/{name}",
+            records[photo_set, name].landmarks_px[:, :2],
+        )
+        for photo_set, group, name in rows
+    ]
+
+
+def sets_of_groups(table: Path) -> list[str]:
+    """Names of the photo sets that a table of groups takes its photos from; errors as in group_photos."""
+    return sorted({row[0] for row in _table(table)})
+
+
+def laboratory_photos(folder: Path) -> list[NamedPhoto]:
+    """The photos of a folder with a folder for each person."""
+    paths = sorted(folder.glob("*/*.jpg"))
+    return [NamedPhoto(path, f"{folder.name}/{path.parent.name}:{path.stem}") for path in paths]
+
+
+def _table(path: Path) -> list[tuple[str, str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return [(row["set"], row["group"], row["name"]) for row in csv.DictReader(stream)]
+    except (OSError, KeyError) as error:
+        raise UsageError(f"{path}: no table with the columns set, group, name ({error})") from error
+
+
+def _needed(photos: Path | None, name: str) -> Path:
+    if photos is None:
+        raise UsageError(f"data.{name} needs data.photos, the folder of the photo sets")
+    return photos
+
+
+def _digest(photos: Sequence[NamedPhoto]) -> str:
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(repr((photo.source, photo.path.stat().st_size)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _landmarks_digest(photos: Sequence[NamedPhoto]) -> str:
+    digest = hashlib.sha256()
+    for photo in photos:
+        if photo.landmarks_px is not None:
+            digest.update(photo.landmarks_px.tobytes())
+    return digest.hexdigest()
