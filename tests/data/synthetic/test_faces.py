@@ -25,6 +25,7 @@ from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.raster import geometry_buffers
 from facelume.reflectance import linear_from_srgb
+from facelume.types import FacePart
 
 GREY = torch.full((3, 256, 256), 0.3)
 MATTE = SkinMaterial(0.0, 0.4, torch.ones(1, 1, 8, 8), 0.0, torch.zeros(1, 1, 8, 8))
@@ -231,6 +232,25 @@ def test_oily_skin_shines_and_matte_skin_does_not():
     assert float(dull.highlight[:, skin].max()) == 0.0
     assert float(shiny.highlight[:, skin].max()) > 0.05
     torch.testing.assert_close(shiny.shading, dull.shading)
+
+
+def test_teeth_and_tongue_of_an_open_mouth_see_some_of_the_light_around_the_head():
+    model = load_open_face_model()
+    expression = torch.zeros(model.num_expression)
+    expression[model.expression_names.index("jawOpen")] = 0.8
+    vertices = model.shape(torch.zeros(model.num_identity), expression)
+    translation = place_in_crop(model.landmarks(torch.zeros(model.num_identity), expression), torch.zeros(3))
+    matrix = cam_from_pose(torch.cat([torch.zeros(3), translation]))
+    buffers = geometry_buffers(model.topology, vertices[None], matrix[None], CROP_CAMERA)
+    casters = (transform_points(matrix, vertices) * torch.tensor([1.0, -1.0, -1.0]), model.topology.faces)
+    sky = torch.zeros(9, 3)
+    sky[0] = 2 * np.sqrt(np.pi)
+    light = SceneLight(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0), sky)
+    shaded = shade_head(buffers, casters, torch.zeros(224, 224), light, MATTE)
+    is_tongue = buffers.part[0] == FacePart.TONGUE
+    assert is_tongue.sum() > 20
+    assert float(shaded.shading[:, is_tongue].min()) == pytest.approx(0.3, abs=0.02)
+    assert float(shaded.shading[:, buffers.part[0] == FacePart.SKIN].max()) == 0.0
 
 
 def test_expressions_stay_in_range_and_poses_within_the_stated_yaw():
