@@ -19,11 +19,8 @@ import collect_locator_pictures
 import draw_albedo_basis
 import draw_face_model
 import draw_synthetic_faces
-import make_albedo_benchmark
-from face_model_build.albedo_samples import SIZE, AlbedoSample
-from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, load_environment_maps, read_shard
+from facelume.data.synthetic import read_shard
 from facelume.errors import UsageError
-from facelume.evaluation.references import read_references
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.reflectance import srgb_from_linear
 
@@ -157,24 +154,6 @@ def test_draw_face_model_draws_each_kind_of_picture(model):
     marks = np.asarray(draw_face_model.draw_landmarks(artist, size=96, px_per_m=540))
     assert marks.shape == (96, 192, 3)
     assert ((marks[..., 2] > 200) & (marks[..., 0] < 50)).sum() > 100
-
-
-def test_make_albedo_benchmark_writes_a_set_that_evaluate_reads(tmp_path, model, environment_maps):
-    skin = model.albedo_map(torch.zeros(model.num_albedo), SIZE).permute(1, 2, 0).numpy()
-    known = model.uv_mask("skin", SIZE).numpy() > 0.5
-    sample = AlbedoSample("plain_diffuse", skin, known, np.zeros_like(skin))
-    lights = list(load_environment_maps(environment_maps, held_out=True).values())
-    faces = SyntheticFaces(model, lights, SyntheticConfig(is_plain=True))
-    make_albedo_benchmark.write_benchmark(tmp_path, faces, [sample], count=1, seed=3)
-    (reference,) = read_references(tmp_path)
-    truth = reference.albedo_truth()
-    assert reference.photo.name == "000_plain.png"
-    assert reference.landmarks_px.shape == (478, 2)
-    assert truth.albedo_linear.shape == (224, 224, 3)
-    assert truth.mask.mean() > 0.1
-    assert truth.albedo_linear[truth.mask].min() > 0
-    photo = np.asarray(Image.open(reference.photo))
-    assert photo[truth.mask].mean() > 5
 
 
 def test_raster_benchmark_times_every_operation():
