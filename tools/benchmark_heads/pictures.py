@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
 from facelume.data.synthetic import SyntheticConfig, SyntheticScene
-from facelume.data.synthetic.config import LightConfig, StudioConfig
+from facelume.data.synthetic.light_config import LightConfig, LightKinds, StudioConfig
 from facelume.illumination import irradiance
 from facelume.raster import sample_map
 from facelume.reflectance import shading_from_irradiance, srgb_from_linear
@@ -53,11 +53,16 @@ BALANCE_RANGE, BALANCE_SPREAD = (0.55, 1.0), 0.05
 def scene_config(light: str) -> SyntheticConfig:
     """Heads without hair, glasses or hands under one kind of light."""
     kinds = {
-        "surroundings": LightConfig(environment_fraction=1.0),
-        "studio": LightConfig(environment_fraction=0.0),
-        "hard lamp": LightConfig(environment_fraction=0.0, studio=_HARD_LAMP),
+        "surroundings": LightConfig(kinds=_only("environment")),
+        "studio": LightConfig(kinds=_only("studio")),
+        "hard lamp": LightConfig(kinds=_only("studio"), studio=_HARD_LAMP),
     }
     return SyntheticConfig(is_plain=True, light=kinds[light])
+
+
+def _only(kind: str) -> LightKinds:
+    """One kind of light alone."""
+    return LightKinds(**{field.name: float(field.name == kind) for field in fields(LightKinds)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from facelume.camera import LIGHT_FROM_CAM, PinholeCamera, transform_points
-from facelume.illumination import Lamps, lamp_directions, light_map_from_lamps
+from facelume.illumination import Lamps, LampView, lamp_directions, light_map_from_lamps
 from facelume.illumination.environment_lamps import LEAST_SPOT_SHARE, MAX_SPOTS
 from facelume.raster import GeometryBuffers, directional_visibility, shading
 from facelume.reflectance import luminance
@@ -97,7 +97,8 @@ class HeadShadows:
         # Weights that fall to a third within 11 degrees (lamps are 25 apart): smooth as the light turns.
         weights = torch.softmax(NUM_SKY_LAMPS * (sky.directions @ lattice.T), dim=1)
         gathered = weights.T @ sky.strengths
-        return light_map_from_lamps(gathered[None], lattice[None], self._sky_seen, self._texels.normal_light)
+        view = LampView(lattice[None], self._sky_seen)
+        return light_map_from_lamps(gathered[None], view, self._texels.normal_light)
 
     def _sun_shading(
         self, suns: Lamps, buffers: GeometryBuffers, camera: PinholeCamera

@@ -1,7 +1,7 @@
 """Synthetic faces with exact labels: heads, skins, light, camera and what covers a face."""
 
 from facelume.data.synthetic.config import SyntheticConfig
-from facelume.data.synthetic.faces import SyntheticFace, SyntheticFaces, load_environment_maps
+from facelume.data.synthetic.faces import SyntheticFace, SyntheticFaces, load_environment_maps, stack
 from facelume.data.synthetic.scene import SyntheticScene
 from facelume.data.synthetic.shards import (
     SHARD_FACES,
@@ -32,4 +32,5 @@ __all__ = [
     "random_skin",
     "read_shard",
     "shard_paths",
+    "stack",
 ]

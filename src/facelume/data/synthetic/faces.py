@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -206,6 +206,12 @@ class SyntheticFaces:
             skin = self.skins.draw(rng)
             faces += [replace(self.photograph(scene, rng, skin), person=person) for scene in scenes]
         return faces
+
+
+def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
+    """Arrays by field, one row per picture, as :func:`facelume.data.synthetic.read_shard` gives them."""
+    names = [f.name for f in fields(SyntheticFace) if f.name != "picture_file"]
+    return {name: np.stack([getattr(face, name) for face in faces]) for name in (*names, "image_srgb")}
 
 
 def _half(light: Float[np.ndarray, "h w 3"]) -> Float16[np.ndarray, "h w 3"]:
