@@ -16,7 +16,7 @@ from facelume.data.synthetic.light import SceneLight, Surroundings
 
 _AHEAD = (0.0, 0.0, 1.0)
 _BRIGHT_PERCENT, _LARGEST_VALUE = 80, 8.0
-# Blur of the surroundings, pixels of their map: they are out of focus; some maps have dark rings at lamps.
+# Blur of the surroundings, pixels of their map: out of focus; some maps have dark rings at their lamps.
 _FOCUS = 0.7
 # Spread of the logarithm of each colour of a wall.
 _WALL_TINT = 0.5
