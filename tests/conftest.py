@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from facelume.data.distributions import Mixture
+from facelume.fitting.tone_cues import NUM_CUES
+from facelume.networks.tone import ToneConfig, ToneNetwork
 
 # Relative and absolute tolerance of results that should be equal, where a test names none of its own. On the
 # CPU they are those of torch.testing; a GPU sums in another order.
@@ -134,3 +136,20 @@ def all_changed() -> Callable[[Any], Any]:
         return config
 
     return change
+
+
+@pytest.fixture(scope="session")
+def tone_saying() -> Callable[..., ToneNetwork]:
+    """Builds a tone network that says the same of every face: the first number decides how light its skin is.
+
+    It answers with the raw values given: 0 is the middle of the range of each answer.
+    """
+
+    def build(tone: float = 0.0, hue: tuple[float, float] = (0.0, 0.0), sigma: float = 0.0) -> ToneNetwork:
+        network = ToneNetwork(ToneConfig(NUM_CUES, width=4, num_hidden=1)).eval().requires_grad_(False)
+        last = network.layers[-1]
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([tone, *hue, sigma, sigma, sigma]))
+        return network
+
+    return build

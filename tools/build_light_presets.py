@@ -1,9 +1,10 @@
-"""Compute the light presets of the package: 27 numbers each, from environment maps and from formulas.
+"""Compute the light presets of the package: 27 numbers and lamps each, from environment maps and formulas.
 
     python tools/build_light_presets.py --maps data/lights/environment_maps.npz
 
 The archive holds lat-long maps of linear radiance, (H, W, 3) each, row 0 up, keyed by name. The ones of the
-shipped presets are Poly Haven panoramas (CC0).
+shipped presets are Poly Haven panoramas (CC0). The lamps go into an archive beside the .json: per light the
+directions (L, 3) and the strengths (L, 3) side by side, in half precision.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import torch
 from facelume.illumination import (
     FRONT_SHADING,
     directions_of_environment_map,
+    front_shading,
+    lamps_from_environment_map,
     sh_from_environment_map,
     with_front_shading,
 )
+from facelume.io.arrays import save_arrays
 
 OUTPUT = Path(__file__).parents[1] / "src/facelume/illumination/light_presets.json"
 
@@ -52,6 +56,13 @@ def record(name: str, radiance: torch.Tensor, source: str, licence: str) -> dict
     return {"name": name, "source": source, "licence": licence, "sh_radiance": rows}
 
 
+def lamps(radiance: torch.Tensor) -> np.ndarray:
+    """The lamps of a map at the exposure of its coefficients, (L, 6) in half precision."""
+    exposure = FRONT_SHADING / float(front_shading(sh_from_environment_map(radiance)))
+    gathered = lamps_from_environment_map(radiance).scaled(exposure)
+    return torch.cat([gathered.directions, gathered.strengths], dim=1).numpy().astype(np.float16)
+
+
 def command_line() -> argparse.ArgumentParser:
     """The parser of this tool's arguments."""
     parser = argparse.ArgumentParser(
@@ -65,16 +76,18 @@ def command_line() -> argparse.ArgumentParser:
 def main() -> None:
     """Run the tool."""
     arguments = command_line().parse_args()
-    presets = []
+    presets, gathered = [], {}
     with np.load(arguments.maps) as maps:
         for name in sorted(maps.files):
             radiance = torch.from_numpy(maps[name].astype(np.float32))
             presets.append(record(name, radiance, "Poly Haven environment map", "CC0-1.0"))
+            gathered[name] = lamps(radiance)
     for name, direction in SYNTHETIC_DIRECTIONS.items():
         source = f"synthetic: constant {AMBIENT_RADIANCE}"
         if direction is not None:
             source += f" plus max(cos, 0)^{LOBE_EXPONENT} around {direction}"
         presets.append(record(name, synthetic_map(direction), source, "Apache-2.0"))
+        gathered[name] = lamps(synthetic_map(direction))
     content = {
         "convention": "radiance in light axes, linear Rec.709; see docs/conventions.md",
         "front_shading": FRONT_SHADING,
@@ -82,7 +95,10 @@ def main() -> None:
     }
     text = json.dumps(content, indent=1)
     arguments.out.write_text(text + "\n", encoding="utf-8")
-    print(f"{len(presets)} presets, {arguments.out.stat().st_size} bytes: {arguments.out}")
+    archive = arguments.out.with_suffix(".npz")
+    save_arrays(archive, gathered)
+    for path in (arguments.out, archive):
+        print(f"{len(presets)} presets, {path.stat().st_size} bytes: {path}")
 
 
 if __name__ == "__main__":

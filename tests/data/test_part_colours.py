@@ -44,7 +44,8 @@ def log_skin_of(log_luminance: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("offset", "names"), [(-1.2, ("lips", "sclera")), (0.0, ("lips", "sclera", "brows", "iris"))]
+    ("offset", "names"),
+    [(-1.2, ("sclera",)), (-0.5, ("lips", "sclera")), (0.0, ("lips", "sclera", "brows", "iris"))],
 )
 def test_drawn_colours_have_the_statistics_of_the_table(offset: float, names: tuple[str, ...]) -> None:
     skin, rng = log_skin_of(MEAN_SKIN_LOG_LUMINANCE + offset), np.random.default_rng(0)

@@ -171,8 +171,9 @@ def test_the_summary_has_the_figures_of_the_photos(evaluation: Evaluation) -> No
     assert summary.keys() == {"all", "sets", "failures", "run"}
     known, bare = summary["sets"]["known"], summary["sets"]["bare"]
     assert known.keys() == {
-        *("photos", "failed", "found_share", "nme", "seconds", "mask_share"),
-        *("detail", "coarse", "detail_light_64", "albedo"),
+        *("photos", "failed", "found_share", "nme", "seconds", "mask_share", "skin_share"),
+        *("detail", "coarse", "detail_light_64", "albedo", "skin", "skin_of_photo", "hue_beyond_3sd"),
+        *("tie_break", "ita_classes", "ita_bias"),
     }
     assert known["albedo"].keys() == {
         *(
@@ -182,10 +183,17 @@ def test_the_summary_has_the_figures_of_the_photos(evaluation: Evaluation) -> No
             "error_of_prior",
             "covered_share",
             "ita_error_deg",
+            "absolute_error",
+            "absolute_error_of_photo",
+            "ita_error_of_photo_deg",
+            "ita_difference_deg",
+            "ita_difference_of_photo_deg",
+            "hue_distance_sd",
+            "hue_distance_of_truth_sd",
         )
     }
     assert known["detail"].keys() == {"l1", "psnr_db", "ssim"}
-    assert {"nme", "albedo"}.isdisjoint(bare)
+    assert {"nme", "albedo", "tie_break", "ita_classes", "ita_bias"}.isdisjoint(bare)
     row = evaluation.rows["head.png"]
     assert (known["nme"]["count"], known["nme"]["mean"]) == (1, row["nme"])
     assert known["albedo"]["error"]["median"] == row["albedo"]["error"]
@@ -260,6 +268,16 @@ def test_albedo_errors_are_those_of_the_pictures_where_the_truth_counts(
     assert 0.95 < row["covered_share"] <= 1
     angles = [_ita_deg(picture[counted].mean(axis=0)) for picture in (albedo, truth)]
     assert row["ita_error_deg"] == pytest.approx(abs(angles[0] - angles[1]), rel=5e-3)
+    assert row["ita_difference_deg"] == pytest.approx(angles[0] - angles[1], rel=5e-3)
+    for name, picture in (("", albedo), ("_of_photo", photo)):
+        difference = (picture - truth)[counted].astype(float)
+        expected = np.sqrt(np.mean(difference**2)) / truth[counted].mean()
+        assert row[f"absolute_error{name}"] == pytest.approx(expected, rel=5e-3)
+    tone = evaluation.rows["head.png"]["tone"]
+    for who, picture in (("ours", albedo), ("truth", truth), ("photo", photo)):
+        red, green, blue = picture[counted].mean(axis=0)
+        hues = (np.log(red / green), np.log(green / blue))
+        assert (tone[who]["log_rg"], tone[who]["log_gb"]) == pytest.approx(hues, abs=3e-3)
 
 
 def test_the_prior_is_measured_like_the_result(

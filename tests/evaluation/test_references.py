@@ -8,7 +8,8 @@ from PIL import Image
 
 from facelume.errors import UnreadableInputError, UsageError
 from facelume.evaluation import EvaluationOptions, describe_unread, read_references
-from facelume.evaluation.evaluate import select, summarise
+from facelume.evaluation.evaluate import select
+from facelume.evaluation.summary import summarise
 from facelume.io.photo import PHOTO_SUFFIXES
 
 
@@ -105,7 +106,7 @@ def test_what_is_not_evaluated_is_said(tmp_path: Path) -> None:
     assert describe_unread(tmp_path) == [
         f"{tmp_path / 'a' / 'images'}: 1 of 2 files are left out (.txt)",
         f"{tmp_path}: 1 of 1 files are left out (.jpg)",
-        f"{tmp_path}: folders without images/ are left out (b)",
+        f"{tmp_path}: folders without images/ or groups/ are left out (b)",
     ]
     plain = tmp_path / "plain"
     make_set(plain, ["0.png"])

@@ -6,10 +6,9 @@ from dataclasses import asdict
 import pytest
 from torch import nn
 
-from facelume.networks.builders import LOCATOR_BUILDERS, PRIOR_BUILDERS, REFINER_BUILDERS
+from facelume.networks.builders import LOCATOR_BUILDERS, PRIOR_BUILDERS, REFINER_BUILDERS, build_refiner
 from facelume.networks.locator import build_locator
 from facelume.networks.prior import build_prior
-from facelume.networks.refiner import build_refiner
 from facelume.weights import architecture_of, build_and_load, find_record
 
 BUILDERS = {"locator": build_locator, "prior": build_prior, "refiner": build_refiner}

@@ -108,7 +108,8 @@ def test_refit_finds_the_light_of_a_known_albedo(device) -> None:
     true_light[:, 0], true_light[:, 3] = 1.5 * math.sqrt(math.pi), 0.8
     albedo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).to(device) * 0.5 + 0.2
     texture = albedo * irradiance_image(true_light, normals).clamp_min(0) / math.pi
-    basis = LinearAlbedo(albedo[0], albedo.new_zeros(0, 3, 64, 64), torch.ones(64, 64, device=device))
+    everywhere = torch.ones(64, 64, device=device)
+    basis = LinearAlbedo(albedo[0], albedo.new_zeros(0, 3, 64, 64), everywhere, everywhere > 0)
     start = torch.zeros(1, 9, 3, device=device)
     start[:, 0] = 2.0
     light = refit_light(

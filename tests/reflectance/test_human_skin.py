@@ -5,7 +5,7 @@ import torch
 import measure_skin_colours
 from facelume.data.places import place_of
 from facelume.io.arrays import load_arrays
-from facelume.reflectance import ITA_CLASSES, human_skin, luminance
+from facelume.reflectance import ITA_CLASSES, hue, human_skin, luminance
 
 # Median diffuse colour of each ITA class, dark to very light, as published with the readings.
 MEDIANS = torch.tensor(
@@ -51,6 +51,32 @@ def test_distance_has_finite_gradients_for_black():
     colour = torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.2, 0.1]], requires_grad=True)
     human_skin().hue_distance(colour).sum().backward()
     assert torch.isfinite(colour.grad).all()
+
+
+def test_luminance_and_hue_of_a_colour_come_back(device):
+    skin, draw = human_skin(), torch.Generator().manual_seed(0)
+    tones = torch.linspace(-4.5, -0.2, 40, device=device)
+    offsets = 0.2 * torch.randn(40, 2, generator=draw).to(device)
+    colour = torch.exp(skin.log_colour(tones, offsets))
+    torch.testing.assert_close(torch.log(luminance(colour)), tones, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(hue(colour) - skin.hue_of_tone(tones), offsets, atol=1e-5, rtol=1e-4)
+    middle = skin.log_colour(tones, torch.zeros(40, 2, device=device))
+    assert float(skin.hue_distance(torch.exp(middle)).max()) < 1e-2
+
+
+def test_a_usual_hue_stays_and_an_unusual_one_is_shortened_to_the_limit():
+    skin, tones = human_skin(), torch.linspace(-3.5, -1, 30)
+    offsets = torch.tensor([0.3, -0.3]).expand(30, 2)  # more red, less yellow: no skin varies like that
+    shortened = skin.usual_offset(tones, offsets, 2.0)
+    distance = skin.hue_distance(torch.exp(skin.log_colour(tones, shortened)))
+    torch.testing.assert_close(distance, torch.full((30,), 2.0), atol=1e-2, rtol=0)
+    torch.testing.assert_close(shortened[:, 0], -shortened[:, 1])
+    small = 0.02 * torch.ones(30, 2)
+    assert torch.equal(skin.usual_offset(tones, small, 2.0), small)
+    nothing = torch.zeros(30, 2, requires_grad=True)
+    skin.usual_offset(tones, nothing, 2.0).sum().backward()
+    assert nothing.grad is not None
+    assert bool(torch.isfinite(nothing.grad).all())
 
 
 def test_statistics_are_those_of_known_readings():

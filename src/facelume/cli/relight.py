@@ -9,6 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from facelume.cli.reporting import say
+from facelume.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Relight:
     """Take the albedo of this other result."""
     coarse: bool = False
     """Use the one coarse light of the result that gives the light, not the light per texel."""
+    shadows: bool = False
+    """Let the head cast shadows on itself; presets, .hdr and .exr do so anyway, other lights cannot."""
+    no_shadows: bool = False
+    """Cast no shadows: nine coefficients per colour for the whole face."""
     yaw_deg: float = 0.0
     """Turn the light about the camera's up axis; positive moves frontal light to picture right."""
     size: int = 224
@@ -37,6 +42,9 @@ class Relight:
 
     def run(self) -> int:
         """Renders and writes the picture."""
+        if self.shadows and self.no_shadows:
+            raise UsageError("shadows are asked for and refused; leave one of --shadows, --no-shadows out")
+
         from facelume.pipeline import relight
 
         relight(
@@ -48,6 +56,7 @@ class Relight:
             coarse=self.coarse,
             yaw_rad=math.radians(self.yaw_deg),
             size_px=self.size,
+            shadows=True if self.shadows else False if self.no_shadows else None,
         )
         say(str(self.out))
         return 0

@@ -23,6 +23,7 @@ OPTIONS = {
     "light_from": "--light-from",
     "out": "--out",
     "overwrite": "--overwrite",
+    "shadows": "--shadows",
     "split": "--split",
     "target": "--out",
 }

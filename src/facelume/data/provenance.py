@@ -46,7 +46,7 @@ OPEN_MODEL_FACES = DataSource(
     "synthetic faces of the open face model", "CC0, with CC BY 4.0 portraits in its albedo basis", "credit"
 )
 MODEL_FITS = DataSource("fits of the open face model to these photos", "as the photos", "free")
-ENVIRONMENT_MAPS = DataSource("Poly Haven environment maps", "CC0", "free")
+ENVIRONMENT_MAPS = DataSource("environment maps of Poly Haven, through a public mirror", "CC0", "free")
 LANDMARKS = DataSource("face-mesh landmarks detected by MediaPipe", "Apache-2.0", "free")
 LABORATORY_PHOTOS = DataSource(
     "photos of the Extended Yale Face Database B", "non-commercial research", "research"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +16,12 @@ import torch
 from torch.nn import functional
 
 from facelume.errors import NoFaceError, UnreadableInputError, UsageError
+from facelume.evaluation.groups import measure_groups, result_folder
 from facelume.evaluation.measure import FOUND_IOU, measure_result, prior_albedo_error
 from facelume.evaluation.peak_memory import peak_memory_bytes
 from facelume.evaluation.references import AlbedoTruth, PhotoReference, describe_unread, read_references
+from facelume.evaluation.skin import measure_skin
+from facelume.evaluation.summary import finite, summarise
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline import Reconstruction, Reconstructor
 from facelume.reflectance import srgb_from_linear
@@ -32,7 +34,7 @@ class EvaluationOptions:
 
     Attributes:
         split: ``validation`` keeps the people held out of training, ``all`` keeps everyone.
-        limit: At most this many photos per set, evenly spread; 0 means no limit.
+        limit: At most this many photos per set, evenly spread, people in groups whole; 0 means no limit.
         uv_size: Texels of an edge of the maps.
     """
 
@@ -51,17 +53,27 @@ def select(references: Sequence[PhotoReference], options: EvaluationOptions) -> 
         raise UsageError(f"split {options.split!r} is unknown; use 'all' or 'validation'")
     kept = [r for r in references if options.split == "all" or r.is_validation]
     if options.limit > 0:
-        limited: list[PhotoReference] = []
-        for name in sorted({r.set_name for r in kept}):
-            members = [r for r in kept if r.set_name == name]
-            picks = np.linspace(0, len(members) - 1, min(options.limit, len(members))).round().astype(int)
-            limited += [members[i] for i in picks]
-        kept = limited
+        sets = [[r for r in kept if r.set_name == name] for name in sorted({r.set_name for r in kept})]
+        kept = [r for members in sets for r in _limited(members, options.limit)]
     if not kept:
         raise UsageError(
             "no photo is left to evaluate; use split 'all' or another folder", arguments=("split", "data")
         )
     return kept
+
+
+def _limited(members: Sequence[PhotoReference], limit: int) -> list[PhotoReference]:
+    """At most ``limit`` photos of a set, evenly spread; people in groups stay whole."""
+    units: dict[str, list[PhotoReference]] = {}
+    for reference in members:
+        units.setdefault(reference.person or reference.name, []).append(reference)
+    groups = list(units.values())
+    for count in range(min(limit, len(groups)), 0, -1):
+        picks = np.linspace(0, len(groups) - 1, count).round().astype(int)
+        chosen = [reference for i in picks for reference in groups[i]]
+        if len(chosen) <= limit:
+            return chosen
+    return groups[0][:limit]
 
 
 def evaluate(
@@ -107,11 +119,14 @@ def evaluate(
         for done, reference in enumerate(references, start=1):
             row = _evaluate_photo(reference, out, reconstructor)
             rows.append(row)
-            log.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+            log.write(json.dumps(finite(row), allow_nan=False) + "\n")
             log.flush()
             if on_photo is not None:
                 on_photo(done, len(references))
     summary = summarise(rows)
+    for name in sorted({reference.set_name for reference in references if reference.person is not None}):
+        members = [row for row in rows if row["set"] == name]
+        summary["sets"][name]["groups"] = finite(measure_groups(members, out, reconstructor.model))
     summary["run"] = {
         "data": data.absolute().name,
         "left_out": left_out,
@@ -126,8 +141,10 @@ def evaluate(
 
 def _evaluate_photo(reference: PhotoReference, out: Path, reconstructor: Reconstructor) -> dict[str, Any]:
     """The figures of one photo; ``found`` is None, beside ``error``, where the photo could not be judged."""
-    row: dict[str, Any] = {"set": reference.set_name, "name": reference.photo.name}
-    folder = out / "results" / reference.set_name / reference.photo.stem
+    row: dict[str, Any] = {"set": reference.set_name, "name": reference.name}
+    if reference.person is not None:
+        row["person"] = reference.person
+    folder = result_folder(out, reference.set_name, reference.name)
     try:
         truth = reference.albedo_truth()
         started = time.perf_counter()
@@ -139,7 +156,7 @@ def _evaluate_photo(reference: PhotoReference, out: Path, reconstructor: Reconst
     except (UnreadableInputError, UsageError) as error:
         return row | {"found": None, "error": str(error)}
     face.save(folder, meshes=False)
-    row |= measure_result(folder, reference.landmarks_px, truth)
+    row |= measure_result(folder, reference.landmarks_px, truth) | measure_skin(folder, face.posed.model)
     row["detail_light_64"] = asdict(smooth_light_fidelity(face))
     if truth is not None:
         row["albedo"]["error_of_prior"] = prior_albedo_error(face, truth)
@@ -172,55 +189,3 @@ def smooth_light_fidelity(face: Reconstruction, size: int = 64) -> ImageFidelity
     rendering = srgb_from_linear(torch.from_numpy(face.render(array))).numpy()
     photo = face.photo.input_crop.astype(np.float32) / 255.0
     return image_fidelity(rendering, photo, face.face_mask)
-
-
-def _finite(value: Any) -> Any:
-    """The same document with ``None`` where a figure does not exist (an empty mask)."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _statistics(values: Sequence[float]) -> dict[str, float | int]:
-    finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
-    if finite.size == 0:
-        return {"count": 0}
-    return {
-        "count": int(finite.size),
-        "mean": float(finite.mean()),
-        "median": float(np.median(finite)),
-        "p10": float(np.percentile(finite, 10)),
-        "p90": float(np.percentile(finite, 90)),
-    }
-
-
-def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means, medians and tails over all photos and per set; fidelity counts found faces only.
-
-    ``found_share`` counts photos that could be judged only; the others are ``failed`` and listed.
-    """
-
-    def of(members: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        judged = [row for row in members if row["found"] is not None]
-        found = [row for row in judged if row["found"]]
-        summary: dict[str, Any] = {
-            "photos": len(members),
-            "failed": len(members) - len(judged),
-            "found_share": len(found) / len(judged) if judged else None,
-        }
-        for name in ("nme", "seconds", "mask_share"):
-            values = [row[name] for row in found if name in row]
-            if values:
-                summary[name] = _statistics(values)
-        for group in ("detail", "coarse", "detail_light_64", "albedo"):
-            with_group = [row[group] for row in found if group in row]
-            if with_group:
-                summary[group] = {key: _statistics([g[key] for g in with_group]) for key in with_group[0]}
-        return summary
-
-    sets = sorted({row["set"] for row in rows})
-    return {
-        "all": of(rows),
-        "sets": {name: of([r for r in rows if r["set"] == name]) for name in sets},
-        "failures": [{key: r[key] for key in ("set", "name", "error")} for r in rows if r["found"] is None],
-    }

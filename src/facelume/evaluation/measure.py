@@ -15,9 +15,15 @@ from PIL import Image
 from facelume.evaluation.references import AlbedoTruth
 from facelume.geometry import box_iou, mesh_box
 from facelume.illumination import unit_light
-from facelume.metrics import image_fidelity, normalised_mean_error, scale_free_error
+from facelume.metrics import (
+    absolute_error,
+    image_fidelity,
+    normalised_mean_error,
+    scale_free_error,
+    skin_colour,
+)
 from facelume.pipeline import Reconstruction
-from facelume.reflectance import ita_degrees, linear_from_srgb
+from facelume.reflectance import linear_from_srgb
 
 FOUND_IOU = 0.5
 
@@ -28,10 +34,6 @@ def _read_srgb(path: Path) -> Float[np.ndarray, "H W 3"]:
 
 def _linear(srgb: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
     return linear_from_srgb(torch.from_numpy(srgb)).numpy()
-
-
-def _ita_of_mean(colours_linear: Float[np.ndarray, "N 3"]) -> float:
-    return float(ita_degrees(torch.from_numpy(colours_linear.mean(axis=0))))
 
 
 def truth_in_crop(
@@ -77,26 +79,39 @@ def measure_result(
         figures["nme"] = float(normalised_mean_error(points, landmarks_px))
         figures["box_iou"] = float(box_iou(mesh_box(points), mesh_box(landmarks_px)))
     if truth is not None:
-        figures["albedo"] = _measure_albedo(folder, result, photo, truth)
+        figures |= _measure_albedo(folder, result, photo, truth)
     return figures
 
 
 def _measure_albedo(
     folder: Path, result: dict[str, Any], photo: Float[np.ndarray, "S S 3"], truth: AlbedoTruth
-) -> dict[str, float]:
-    """Albedo errors in the crop, with the two references that any method has to beat beside them."""
-    albedo = _linear(_read_srgb(folder / "render_albedo.png"))
+) -> dict[str, Any]:
+    """Albedo errors and tones in the crop; beside them what any method has to beat: the photo, one colour."""
+    albedo, photo = _linear(_read_srgb(folder / "render_albedo.png")), _linear(photo)
     true_albedo, inside = truth_in_crop(truth, np.asarray(result["crop"]["photo_from_crop"]), albedo.shape[0])
     rendered = albedo.sum(axis=-1) > 0
     counted = inside & rendered
     mean_colour = np.broadcast_to(true_albedo[counted].mean(axis=0), true_albedo.shape)
-    return {
-        "error": scale_free_error(albedo, true_albedo, counted),
-        "error_of_photo": scale_free_error(_linear(photo), true_albedo, counted),
-        "error_of_one_colour": scale_free_error(mean_colour, true_albedo, counted),
-        "covered_share": float(counted.sum() / max(inside.sum(), 1)),
-        "ita_error_deg": abs(_ita_of_mean(albedo[counted]) - _ita_of_mean(true_albedo[counted])),
+    pictures = {"ours": albedo, "truth": true_albedo, "photo": photo}
+    tone = {
+        who: skin_colour(picture[counted].mean(axis=0, dtype=np.float64)) for who, picture in pictures.items()
     }
+    difference = {who: tone[who].ita_deg - tone["truth"].ita_deg for who in ("ours", "photo")}
+    errors = {
+        "error": scale_free_error(albedo, true_albedo, counted),
+        "error_of_photo": scale_free_error(photo, true_albedo, counted),
+        "error_of_one_colour": scale_free_error(mean_colour, true_albedo, counted),
+        "absolute_error": absolute_error(albedo, true_albedo, counted),
+        "absolute_error_of_photo": absolute_error(photo, true_albedo, counted),
+        "covered_share": float(counted.sum() / max(inside.sum(), 1)),
+        "ita_error_deg": abs(difference["ours"]),
+        "ita_error_of_photo_deg": abs(difference["photo"]),
+        "ita_difference_deg": difference["ours"],
+        "ita_difference_of_photo_deg": difference["photo"],
+        "hue_distance_sd": tone["ours"].hue_distance_sd,
+        "hue_distance_of_truth_sd": tone["truth"].hue_distance_sd,
+    }
+    return {"albedo": errors, "tone": {who: asdict(colour) for who, colour in tone.items()}}
 
 
 def prior_albedo_error(face: Reconstruction, truth: AlbedoTruth) -> float:

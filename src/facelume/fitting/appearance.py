@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facelume.fitting.tone_cues import bare_skin_above_lips
-from facelume.illumination import LampFitConfig, fit_lamps, lamp_transport
+from facelume.illumination import LampFitConfig, LampView, fit_lamps, lamp_transport
 
 
 @runtime_checkable
@@ -94,6 +94,9 @@ def linear_albedo(
 def _shrunk(mask: Float[Tensor, "m m"], size: int) -> Float[Tensor, "s s"]:
     """1 where a coarse texel lies in the mask as a whole."""
     return (functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0] > 0.95).float()
+
+
+_REFIT_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -193,8 +196,7 @@ def fit_appearance(
     texture: Float[Tensor, "b 3 t t"],
     visibility: Float[Tensor, "b t t"],
     normals_light: Float[Tensor, "b 3 t t"],
-    lamp_directions: Float[Tensor, "b L 3"],
-    lamp_visibility: Float[Tensor, "L s s"],
+    lamps: LampView,
     tone: Float[Tensor, "b 3"],
     *,
     config: AppearanceConfig | None = None,
@@ -206,28 +208,65 @@ def fit_appearance(
         texture: The unwrapped photo, linear.
         visibility: How well each texel is seen, [0, 1].
         normals_light: Unit normals of the texels, light frame.
-        lamp_directions: Towards the lamps, light frame.
-        lamp_visibility: Share of each lamp that each texel of the basis' size sees past the head.
+        lamps: What the texels see of the lamps, at the basis' size.
         tone: Log of the linear albedo that the middle of the skin has.
         config: Weights.
     """
     config = config or AppearanceConfig()
-    texels = _gather(basis, texture, visibility, normals_light, lamp_directions, lamp_visibility, config)
+    texels = _gather(basis, texture, visibility, normals_light, lamps, config.max_texels)
     led = _LedToTone(torch.exp(tone), *tone_of_basis(basis))
     coeffs = texture.new_zeros(len(texture), basis.rows.shape[0])
-    trust, lamps, level = torch.ones_like(texels.weight), None, texels.level
+    trust, level = torch.ones_like(texels.weight), texels.level
+    strengths: Tensor | None = None
     not_over = torch.ones_like(texels.image)
     for turn in range(config.num_rounds):
         albedo, gain = _toned(texels, coeffs, led)
         weight = (texels.weight * trust * (albedo.mean(dim=-1) / level).square())[..., None] * not_over
-        lamps = fit_lamps(texels.transport, texels.image / albedo, weight, lamps, config.lamps)
-        shading = texels.transport @ lamps
+        strengths = fit_lamps(texels.transport, texels.image / albedo, weight, strengths, config.lamps)
+        shading = texels.transport @ strengths
         trust, not_over = _trust(texels, shading * albedo, level, config)
         if turn < config.num_rounds - 1:
             precision = (texels.weight * trust / level.square())[..., None] * not_over
             coeffs = _fit_coefficients(texels, shading * gain[:, None], precision, led, config)
-    assert lamps is not None
-    return Appearance(coeffs, gain, lamps)
+    assert strengths is not None
+    return Appearance(coeffs, gain, strengths)
+
+
+def refit_lamps(
+    basis: LinearAlbedo,
+    albedo: Float[Tensor, "b 3 a a"],
+    texture: Float[Tensor, "b 3 t t"],
+    visibility: Float[Tensor, "b t t"],
+    normals_light: Float[Tensor, "b 3 t t"],
+    lamps: LampView,
+    start: Float[Tensor, "b L 3"],
+    config: AppearanceConfig | None = None,
+) -> Float[Tensor, "b L 3"]:
+    """The lamps that explain the photo best once the albedo is refined.
+
+    Args:
+        basis: Says which texels count.
+        albedo: Refined albedo, linear.
+        texture: The unwrapped photo, linear.
+        visibility: How well each texel is seen, [0, 1].
+        normals_light: Unit normals of the texels, light frame.
+        lamps: What the texels see of the lamps, at the basis' size.
+        start: Strengths before.
+        config: Weights.
+    """
+    config = config or AppearanceConfig()
+    texels = _gather(basis, texture, visibility, normals_light, lamps, basis.size**2)
+    small = functional.interpolate(albedo, size=(basis.size, basis.size), mode="area")
+    reflected = small.flatten(2)[..., basis.mask.flatten() > 0].transpose(1, 2).clamp(min=0.01)
+    level, strengths = texels.level, start
+    weight = (texels.weight * (reflected.mean(dim=-1) / level).square())[..., None]
+    factor = torch.ones_like(texels.image)
+    for _ in range(_REFIT_ROUNDS):
+        shading = texels.image / reflected
+        strengths = fit_lamps(texels.transport, shading, weight * factor, strengths, config.lamps)
+        trust, not_over = _trust(texels, texels.transport @ strengths * reflected, level, config)
+        factor = trust[..., None] * not_over
+    return strengths
 
 
 def tone_of_basis(basis: LinearAlbedo) -> tuple[Float[Tensor, " 3"], Float[Tensor, "A 3"]]:
@@ -240,18 +279,17 @@ def _gather(
     texture: Float[Tensor, "b 3 t t"],
     visibility: Float[Tensor, "b t t"],
     normals_light: Float[Tensor, "b 3 t t"],
-    lamp_directions: Float[Tensor, "b L 3"],
-    lamp_visibility: Float[Tensor, "L s s"],
-    config: AppearanceConfig,
+    lamps: LampView,
+    max_texels: int,
 ) -> _Texels:
     chosen = basis.mask.flatten().nonzero()[:, 0]
-    chosen = chosen[:: max(1, len(chosen) // config.max_texels)]
+    chosen = chosen[:: max(1, len(chosen) // max_texels)]
     seen, image, normals = average_down(texture, visibility, normals_light, basis.size)
     observed, facing = (maps.flatten(2)[..., chosen].transpose(1, 2) for maps in (image, normals))
     return _Texels(
         image=observed,
         weight=seen.flatten(1)[:, chosen],
-        transport=lamp_transport(lamp_directions, lamp_visibility.flatten(1)[:, chosen], facing),
+        transport=lamp_transport(lamps.directions, lamps.seen.flatten(1)[:, chosen], facing),
         mean=basis.mean.flatten(1)[:, chosen].T,
         rows=basis.rows.flatten(2)[..., chosen].permute(2, 1, 0),
     )

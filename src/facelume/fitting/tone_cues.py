@@ -15,8 +15,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.reflectance import luminance
-
 CUE_MAP_SIZE = 256
 """Texels along an edge of the map that colours are read from."""
 
@@ -215,9 +213,9 @@ def read_tone_cues(
 
 
 def _brightness(side: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, " b"]:
-    """Luminance of the brightest band of a region; a region that is not known is darker than any."""
+    """Green of the brightest band of a region; a region that is not known is darker than any."""
     bands, _, known = side
-    return torch.where(known, luminance(bands[:, -1]), -1.0)
+    return torch.where(known, bands[:, -1, 1], -1.0)
 
 
 def _choose(chosen: Bool[Tensor, " b"], first: Tensor, second: Tensor) -> Tensor:
@@ -227,10 +225,13 @@ def _choose(chosen: Bool[Tensor, " b"], first: Tensor, second: Tensor) -> Tensor
 def _bands(
     colours: Float[Tensor, "b n 3"], weight: Float[Tensor, "b n"], texels: Int[Tensor, " m"], count: int
 ) -> tuple[Float[Tensor, "b k 3"], Float[Tensor, " b"], Bool[Tensor, " b"]]:
-    """Mean colour of the seen texels in bands of equal number, dark to bright; clipped share; if known."""
+    """Mean colour of the seen texels in bands of equal number, dark to bright; clipped share; if known.
+
+    Green decides what is darker: an order by luminance would change with the tint of the light.
+    """
     chosen = colours[:, texels]
     seen = weight[:, texels] > _SEEN
-    order = torch.where(seen, luminance(chosen), torch.inf).argsort(dim=1)
+    order = torch.where(seen, chosen[..., 1], torch.inf).argsort(dim=1, stable=True)
     ranked = chosen.gather(1, order[..., None].expand(-1, -1, 3))
     number = seen.sum(dim=1)
     rank = torch.arange(len(texels), device=colours.device)

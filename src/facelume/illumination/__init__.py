@@ -7,6 +7,7 @@ from facelume.illumination.environment import (
     sh_from_environment_map,
     solid_angles,
 )
+from facelume.illumination.environment_lamps import Lamps, lamps_from_environment_map
 from facelume.illumination.fit import fit_sh_radiance
 from facelume.illumination.interchange import deca_from_sh, deep3d_from_sh, sh_from_deca, sh_from_deep3d
 from facelume.illumination.irradiance import (
@@ -18,6 +19,7 @@ from facelume.illumination.irradiance import (
 from facelume.illumination.lamps import (
     NUM_LAMPS,
     LampFitConfig,
+    LampView,
     fit_lamps,
     lamp_directions,
     lamp_transport,
@@ -33,7 +35,9 @@ from facelume.illumination.light import (
     light_presets,
     light_tensor,
     load_light,
+    resolve_lamps,
     resolve_light,
+    shadowing_light,
     turn_light,
     unit_light,
     with_front_shading,
@@ -52,6 +56,8 @@ __all__ = [
     "NUM_LAMPS",
     "NUM_SH",
     "LampFitConfig",
+    "LampView",
+    "Lamps",
     "Light",
     "LightPreset",
     "deca_from_sh",
@@ -67,6 +73,7 @@ __all__ = [
     "irradiance_map",
     "lamp_directions",
     "lamp_transport",
+    "lamps_from_environment_map",
     "light_array",
     "light_map_from_lamps",
     "light_presets",
@@ -74,6 +81,7 @@ __all__ = [
     "load_environment_map",
     "load_light",
     "mirror_sh",
+    "resolve_lamps",
     "resolve_light",
     "roll_rotation",
     "rotate_sh",
@@ -83,6 +91,7 @@ __all__ = [
     "sh_from_environment_map",
     "sh_from_lamps",
     "sh_rotation_matrix",
+    "shadowing_light",
     "solid_angles",
     "turn_light",
     "unit_light",

@@ -29,6 +29,19 @@ def lamp_directions(count: int = NUM_LAMPS) -> Float[Tensor, "{count} 3"]:
     return torch.stack([ring * torch.cos(azimuth), height, ring * torch.sin(azimuth)], dim=-1).float()
 
 
+@dataclass(frozen=True, eq=False)
+class LampView:
+    """What the texels of faces see of the lamps.
+
+    Attributes:
+        directions: Towards the lamps, light frame; they turn with the head.
+        seen: Share of each lamp that each texel sees past the head, [0, 1].
+    """
+
+    directions: Float[Tensor, "b L 3"]
+    seen: Float[Tensor, "L S S"]
+
+
 @dataclass(frozen=True)
 class LampFitConfig:
     """Priors and steps of the fit of lamps.
@@ -62,7 +75,8 @@ def fit_lamps(
         transport: What each texel receives from each lamp of strength 1.
         shading: Shading of the texels, linear.
         weights: Non-negative weight of each texel and colour.
-        start: Where to start; evenly lit from everywhere when absent.
+        start: Where to start; evenly lit from everywhere when absent, with a shading of 1 where nothing says
+            how bright.
         config: Priors and steps.
 
     Returns:
@@ -76,8 +90,10 @@ def fit_lamps(
     scale = gram.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2))[:, None, None]
     # The largest eigenvalue of a non-negative matrix is at most its largest row sum.
     slope = gram.sum(dim=-1).amax(dim=(1, 2))[:, None, None] + scale * (config.ridge + config.hue)
+    slope = slope.clamp(min=1e-9)
     if start is None:
-        even = target.sum(dim=-1) / gram.sum(dim=(-1, -2)).clamp(min=1e-9)
+        known = gram.sum(dim=(-1, -2))
+        even = torch.where(known > 0, target.sum(dim=-1) / known.clamp(min=1e-9), 4.0 / target.shape[-1])
         lamps = even[..., None].expand_as(target)
     else:
         lamps = start.transpose(1, 2)
@@ -111,8 +127,7 @@ def sh_from_lamps(
 
 def light_map_from_lamps(
     strengths: Float[Tensor, "b L 3"],
-    directions: Float[Tensor, "b L 3"],
-    seen: Float[Tensor, "L S S"],
+    lamps: LampView,
     normals_light: Float[Tensor, "b 3 S S"],
 ) -> Float[Tensor, "b 27 S S"]:
     """Radiance coefficients of what each texel sees of the lamps.
@@ -122,12 +137,11 @@ def light_map_from_lamps(
 
     Args:
         strengths: Shading of a white surface that faces the lamp.
-        directions: Towards the lamps, light frame.
-        seen: Share of each lamp that each texel sees past the head, [0, 1].
+        lamps: What the texels see of the lamps.
         normals_light: Unit normals, light frame; 0 beyond the charts.
     """
-    batch, size = strengths.shape[0], seen.shape[-1]
-    flat_seen = seen.flatten(1)
+    directions, flat_seen = lamps.directions, lamps.seen.flatten(1)
+    batch, size = strengths.shape[0], lamps.seen.shape[-1]
     per_lamp = math.pi * sh_basis(directions)[..., None] * strengths[:, :, None]
     light = (flat_seen.T @ per_lamp.flatten(2)).transpose(1, 2).reshape(batch, 27, size, size)
     normals = normals_light.flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Lights as a user names them: presets, files and arrays; their exposure, turning and layouts."""
+"""Lights as a user names them: presets, files and arrays; their lamps, exposure, turning and layouts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.illumination.environment import load_environment_map, sh_from_environment_map
+from facelume.illumination.environment_lamps import Lamps, lamps_from_environment_map
 from facelume.illumination.irradiance import irradiance
 from facelume.illumination.rotation import sh_rotation_matrix, yaw_rotation
 from facelume.reflectance import luminance, shading_from_irradiance
@@ -73,6 +76,23 @@ def light_presets() -> dict[str, LightPreset]:
     return {preset.name: preset for preset in presets}
 
 
+@functools.cache
+def _preset_lamps() -> dict[str, Lamps]:
+    """The lamps of each preset, exposed as its coefficients are; read when shadows are first asked for."""
+    resource = importlib.resources.files("facelume.illumination") / "light_presets.npz"
+    try:
+        with resource.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            stored = {name: torch.from_numpy(content[name].astype(np.float32)) for name in light_presets()}
+        return {
+            name: Lamps(functional.normalize(values[:, :3], dim=1), values[:, 3:])
+            for name, values in stored.items()
+        }
+    except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise AssetError(
+            f"lamps of the light presets {resource} are missing or damaged ({error}); reinstall facelume"
+        ) from error
+
+
 def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "*texels 9 3"]:
     """Radiance coefficients of a light file: ``.npz`` with ``sh_radiance``, ``.hdr`` or ``.exr``.
 
@@ -84,14 +104,7 @@ def load_light(path: str | os.PathLike[str]) -> Float[Tensor, "*texels 9 3"]:
     """
     file = Path(path)
     if file.suffix.lower() != ".npz":
-        radiance = load_environment_map(file)
-        height, width = radiance.shape[:2]
-        if abs(width - 2 * height) > 2:
-            raise UnreadableInputError(
-                f"environment map {file} is {width} x {height}; a lat-long map of all directions is twice as "
-                "wide as high: convert light probes and cube maps first"
-            )
-        return sh_from_environment_map(radiance)
+        return sh_from_environment_map(_load_panorama(file))
     try:
         with np.load(file, allow_pickle=False) as content:
             values = content["sh_radiance"]
@@ -135,7 +148,65 @@ def resolve_light(light: Light) -> Float[np.ndarray, "*texels 9 3"]:
     return coefficients.numpy(force=True)
 
 
-def turn_light(light: Float[np.ndarray, "*texels 9 3"], yaw_rad: float) -> Float[np.ndarray, "*texels 9 3"]:
+def resolve_lamps(light: Light) -> Lamps | None:
+    """The lamps of a preset or an environment map, exposed as ``resolve_light`` exposes its coefficients.
+
+    Returns:
+        The lamps; ``None`` for coefficients (an array, a ``.npz``), which do not say where lamps stand, and
+        for a name that ``resolve_light`` refuses.
+
+    Raises:
+        UnreadableInputError: The environment map cannot be read.
+    """
+    if isinstance(light, np.ndarray):
+        return None
+    if isinstance(light, str) and light in light_presets():
+        return _preset_lamps()[light]
+    path = Path(light)
+    if path.suffix.lower() in {"", ".npz"}:
+        return None
+    radiance = _load_panorama(path)
+    lamps = lamps_from_environment_map(radiance)
+    return lamps.scaled(float(_exposure_factor(sh_from_environment_map(radiance), FRONT_SHADING)))
+
+
+def shadowing_light(light: Light, *, shadows: bool | None = None) -> Float[np.ndarray, "*texels 9 3"] | Lamps:
+    """What a face is relit with: lamps that cast shadows, or radiance coefficients, which cast none.
+
+    Args:
+        light: See ``resolve_light``.
+        shadows: Whether lamps are wanted; ``None`` takes them where the light has them.
+
+    Raises:
+        UsageError: As ``resolve_light``, and where shadows are asked of a light without lamps.
+        UnreadableInputError: The file cannot be read.
+    """
+    lamps = None if shadows is False else resolve_lamps(light)
+    if lamps is not None:
+        return lamps
+    coefficients = resolve_light(light)
+    if shadows:
+        raise UsageError(
+            "shadows need a light whose lamps are known: a preset or an environment map (.hdr, .exr); "
+            "spherical-harmonic coefficients do not say where lamps stand",
+            arguments=("shadows", "light"),
+        )
+    return coefficients
+
+
+@overload
+def turn_light(light: Lamps, yaw_rad: float) -> Lamps: ...
+
+
+@overload
+def turn_light(
+    light: Float[np.ndarray, "*texels 9 3"], yaw_rad: float
+) -> Float[np.ndarray, "*texels 9 3"]: ...
+
+
+def turn_light(
+    light: Float[np.ndarray, "*texels 9 3"] | Lamps, yaw_rad: float
+) -> Float[np.ndarray, "*texels 9 3"] | Lamps:
     """The light turned about camera +Y; positive moves light from the viewer to picture right.
 
     Raises:
@@ -143,7 +214,10 @@ def turn_light(light: Float[np.ndarray, "*texels 9 3"], yaw_rad: float) -> Float
     """
     if not math.isfinite(yaw_rad):
         raise UsageError("the yaw of a light must be a finite angle")
-    matrix = sh_rotation_matrix(yaw_rotation(yaw_rad)).numpy(force=True).astype(np.float32)
+    rotation = yaw_rotation(yaw_rad)
+    if isinstance(light, Lamps):
+        return light.turned(rotation)
+    matrix = sh_rotation_matrix(rotation).numpy(force=True).astype(np.float32)
     return np.einsum("kl,...lc->...kc", matrix, light, optimize=True)
 
 
@@ -185,8 +259,23 @@ def with_front_shading(
     sh_radiance: Float[Tensor, "*batch 9 3"], target: float = FRONT_SHADING
 ) -> Float[Tensor, "*batch 9 3"]:
     """The same light with its exposure (``front_shading``) set to ``target``; a black light stays black."""
-    factor = target / front_shading(sh_radiance).clamp(min=1e-12)
-    return sh_radiance * factor[..., None, None]
+    return sh_radiance * _exposure_factor(sh_radiance, target)[..., None, None]
+
+
+def _exposure_factor(sh_radiance: Float[Tensor, "*batch 9 3"], target: float) -> Float[Tensor, "*batch"]:
+    return target / front_shading(sh_radiance).clamp(min=1e-12)
+
+
+def _load_panorama(file: Path) -> Float[Tensor, "H W 3"]:
+    """An environment map of all directions."""
+    radiance = load_environment_map(file)
+    height, width = radiance.shape[:2]
+    if abs(width - 2 * height) > 2:
+        raise UnreadableInputError(
+            f"environment map {file} is {width} x {height}; a lat-long map of all directions is twice as "
+            "wide as high: convert light probes and cube maps first"
+        )
+    return radiance
 
 
 def _is_light(values: np.ndarray) -> bool:

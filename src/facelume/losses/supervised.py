@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from facelume.losses.masked import mean_over_mask
+
+_DARK_ALBEDO = 0.02
 
 
 def albedo_truth(
@@ -33,6 +35,38 @@ def albedo_shape(
     total = mask.sum(dim=(-1, -2), keepdim=True).clamp_min(1e-6)
     offset = (difference * mask).sum(dim=(-1, -2), keepdim=True) / total
     return mean_over_mask((difference - offset).abs(), mask)
+
+
+def same_albedo(
+    albedo_linear: Float[Tensor, "b 3 h w"],
+    person: Int[Tensor, " b"],
+    mask: Float[Tensor, "b 1 h w"],
+    pool: int = 4,
+) -> Float[Tensor, ""]:
+    """Mean absolute difference of the log albedo between pictures of one person, after one factor per colour.
+
+    One person's albedo is one, whatever the light: what differs is a shadow, a highlight or a stain. It needs
+    no truth. Expressions and make-up are no light either, so that only what is coarser than ``pool`` texels
+    counts; where there is no pair, it is 0.
+
+    Args:
+        albedo_linear: Albedo, linear.
+        person: Faces of one person have one number.
+        mask: How much each texel counts, [0, 1].
+        pool: Side of the blocks that are compared, texels.
+    """
+    first, second = torch.triu_indices(len(person), len(person), offset=1, device=person.device)
+    is_pair = person[first] == person[second]
+    first, second = first[is_pair], second[is_pair]
+    if len(first) == 0:
+        return albedo_linear.sum() * 0.0
+    logs = torch.log(functional.avg_pool2d(albedo_linear, pool) + _DARK_ALBEDO)
+    small = functional.avg_pool2d(mask, pool)
+    shared = small[first] * small[second]
+    difference = logs[first] - logs[second]
+    total = shared.sum(dim=(-1, -2), keepdim=True).clamp_min(1e-6)
+    offset = (difference * shared).sum(dim=(-1, -2), keepdim=True) / total
+    return mean_over_mask((difference - offset).abs(), shared)
 
 
 def light_smoothness(

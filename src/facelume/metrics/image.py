@@ -25,6 +25,26 @@ class ImageFidelity:
     ssim: float
 
 
+_LEAST_SQUARED = 1e-10
+"""Mean squared difference that counts as none: 100 dB."""
+
+
+def psnr_db(
+    rendering_srgb: Float[np.ndarray, "H W 3"],
+    photo_srgb: Float[np.ndarray, "H W 3"],
+    mask: Bool[np.ndarray, "H W"],
+) -> float:
+    """Peak signal-to-noise ratio over masked pixels and channels of sRGB-encoded values in [0, 1].
+
+    Returns:
+        Decibels, 100 at most; NaN when no pixel counts.
+    """
+    if not mask.any():
+        return float("nan")
+    difference = (rendering_srgb - photo_srgb)[mask].astype(np.float64)
+    return -10.0 * float(np.log10(max(float(np.mean(difference**2)), _LEAST_SQUARED)))
+
+
 def image_fidelity(
     rendering_srgb: Float[np.ndarray, "H W 3"],
     photo_srgb: Float[np.ndarray, "H W 3"],
@@ -43,7 +63,6 @@ def image_fidelity(
     if not mask.any():
         return ImageFidelity(l1=float("nan"), psnr_db=float("nan"), ssim=float("nan"))
     difference = (rendering_srgb - photo_srgb)[mask].astype(np.float64)
-    mean_squared = max(float(np.mean(difference**2)), 1e-10)
     keep = mask[..., None]
     _, ssim_map = structural_similarity(
         np.where(keep, rendering_srgb, 0.0),
@@ -57,6 +76,6 @@ def image_fidelity(
     )
     return ImageFidelity(
         l1=float(np.mean(np.abs(difference))),
-        psnr_db=-10.0 * float(np.log10(mean_squared)),
+        psnr_db=psnr_db(rendering_srgb, photo_srgb, mask),
         ssim=float(ssim_map[mask].mean()),
     )

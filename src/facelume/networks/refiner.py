@@ -10,15 +10,12 @@ light.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from facelume.networks.configuration import read_network_config
 
 NUM_LIGHT_CHANNELS = 27
 _LOG_GAIN_RANGE = (-4.0, 1.2)
@@ -37,6 +34,9 @@ class RefinerConfig:
             changed in logits, light is the coarse light times a gain plus a deviation.
         with_context: Also feed the visibility and the shading of the coarse light (4 more input channels).
         with_gate: The albedo head also gives the gate of the detail transfer and the confidence (2 channels).
+        trunk: ``paper`` is this module's network; ``unet`` that of :mod:`facelume.networks.unet_refiner`,
+            whose ``num_residual_blocks`` are its blocks on the smallest grid.
+        with_geometry: Also feed the normals and which texels are clipped (4 more input channels).
     """
 
     width: int = 64
@@ -45,11 +45,13 @@ class RefinerConfig:
     head: Literal["absolute", "residual"] = "absolute"
     with_context: bool = False
     with_gate: bool = False
+    trunk: Literal["paper", "unet"] = "paper"
+    with_geometry: bool = False
 
     @property
     def num_input_channels(self) -> int:
-        """Texture and prior albedo, plus visibility and shading where ``with_context`` asks for them."""
-        return 10 if self.with_context else 6
+        """Texture and prior albedo, and what ``with_context`` and ``with_geometry`` ask for."""
+        return 6 + 4 * self.with_context + 4 * self.with_geometry
 
     @property
     def num_albedo_channels(self) -> int:
@@ -130,11 +132,6 @@ class Refiner(nn.Module):
         """Return the raw values of the albedo head (3 or 5 channels, no sigmoid) and of the light head."""
         features = self.residual_blocks(self.encoder(inputs))
         return self.albedo_decoder(features), self.light_decoder(features)
-
-
-def build_refiner(config: Mapping[str, Any]) -> Refiner:
-    """The refiner of a weight record's configuration; unknown names are refused with ValueError."""
-    return Refiner(read_network_config(config, RefinerConfig))
 
 
 def logit(probability: Float[Tensor, "*s"], margin: float = 0.004) -> Float[Tensor, "*s"]:

@@ -19,7 +19,10 @@ _BEYOND_TONE_RANGE = 0.2
 """How far a tone may lie beyond those of measured skin: answers that pile up tell no people apart."""
 _KNEE = 0.1
 _HUE_LIMIT = 2.0
-"""Largest offset of a hue from the mean of its tone, in standard deviations of measured skin."""
+"""Largest offset of each hue from the mean of its tone, in standard deviations of measured skin."""
+
+_DISTANCE_LIMIT = 2.5
+"""Largest distance of both together: they vary together, and two usual ones can be an unusual pair."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class ToneOutput(NamedTuple):
     @property
     def log_colour(self) -> Float[Tensor, "b 3"]:
         """Log R, G, B of the skin's diffuse albedo; always a colour that human skin has."""
-        return human_skin().log_colour(self.log_luminance, self.hue_offset)
+        skin = human_skin()
+        offset = skin.usual_offset(self.log_luminance, self.hue_offset, _DISTANCE_LIMIT)
+        return skin.log_colour(self.log_luminance, offset)
 
 
 class ToneNetwork(nn.Module):

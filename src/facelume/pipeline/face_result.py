@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from facelume.camera import CROP_CAMERA, CropTransform
-from facelume.illumination import Light, resolve_light, turn_light, unit_light
+from facelume.illumination import Lamps, Light, shadowing_light, unit_light
 from facelume.io.picture import encode_srgb
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline.posed_face import PosedFace
@@ -82,6 +82,7 @@ class FaceMaps:
         visibility: How well the photo shows each texel, in [0, 1].
         confidence: Probability that the albedo error is below 0.05.
         illumination: Radiance coefficients per texel, light frame.
+        illumination_coarse: The same of the coarse light: lamps of the whole face, hidden by the head alone.
     """
 
     albedo: Float[np.ndarray, "S S 3"]
@@ -90,6 +91,7 @@ class FaceMaps:
     visibility: Float[np.ndarray, "S S"]
     confidence: Float[np.ndarray, "S S"]
     illumination: Float[np.ndarray, "256 256 9 3"]
+    illumination_coarse: Float[np.ndarray, "T T 9 3"]
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
@@ -191,8 +193,8 @@ class FaceResult:
 
     @cached_property
     def render_coarse(self) -> UInt8[np.ndarray, "224 224 3"]:
-        """The face under its coarse light (OC), sRGB-encoded, black outside M_proj."""
-        return read_only(encode_srgb(self.posed.render(self.albedo, self.light_coarse)))
+        """The face under its coarse light and its shadows (OC), sRGB-encoded, black outside M_proj."""
+        return read_only(encode_srgb(self.posed.render(self.albedo, self.maps.illumination_coarse)))
 
     @cached_property
     def render_albedo(self) -> UInt8[np.ndarray, "224 224 3"]:
@@ -216,7 +218,12 @@ class FaceResult:
         }
 
     def render(
-        self, light: Light | None = None, *, yaw_rad: float = 0.0, size_px: int = CROP_CAMERA.width_px
+        self,
+        light: Light | None = None,
+        *,
+        yaw_rad: float = 0.0,
+        size_px: int = CROP_CAMERA.width_px,
+        shadows: bool | None = None,
     ) -> Float[np.ndarray, "H W 3"]:
         """Renders the face in its crop's frame, linear Rec.709, 0 outside the face front.
 
@@ -224,13 +231,17 @@ class FaceResult:
             light: A preset's name, a file (.hdr, .exr, .npz) or coefficients; the detailed light when absent.
             yaw_rad: Turns the light about camera +Y; positive moves light from the viewer to picture right.
             size_px: Width and height of the picture.
+            shadows: Whether the head casts shadows on itself; ``None``: where the light is a preset or an
+                environment map. The first such rendering of a face finds out what it hides (about 0.6 s).
 
         Raises:
-            UsageError: Unknown light, or a size that is not possible.
+            UsageError: Unknown light, a size that is not possible, or shadows asked of coefficients.
             UnreadableInputError: The light file cannot be read.
         """
-        chosen = self.illumination if light is None else resolve_light(light)
-        if yaw_rad:
-            chosen = turn_light(chosen, yaw_rad)
+        chosen: np.ndarray | Lamps = self.illumination
+        if light is not None:
+            chosen = shadowing_light(light, shadows=shadows)
+        elif shadows:
+            chosen = shadowing_light(self.illumination, shadows=True)
         with torch.inference_mode():
-            return self.posed.render(self.albedo, chosen, size_px=size_px)
+            return self.posed.render(self.albedo, chosen, yaw_rad=yaw_rad, size_px=size_px)

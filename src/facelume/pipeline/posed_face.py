@@ -14,8 +14,9 @@ from facelume.camera import CROP_CAMERA, PinholeCamera, cam_from_pose, transform
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.geometry import vertex_normals
-from facelume.illumination import irradiance_image, irradiance_map, light_tensor
-from facelume.raster import GeometryBuffers, geometry_buffers, render
+from facelume.illumination import Lamps, irradiance_image, irradiance_map, light_tensor, turn_light
+from facelume.pipeline.head_shadows import HeadShadows
+from facelume.raster import GeometryBuffers, geometry_buffers, render, sample_map
 from facelume.types import Mesh
 from facelume.uv import pose_texels, resize_map, texel_map
 
@@ -58,6 +59,11 @@ class PosedFace:
         """What each pixel of the 224 px crop sees."""
         return self.buffers(CROP_CAMERA.width_px)
 
+    @cached_property
+    def shadows(self) -> HeadShadows:
+        """What the head hides of the lamps around it."""
+        return HeadShadows(self.model.topology, self.vertices, self.cam_from_model)
+
     def buffers(self, size_px: int) -> GeometryBuffers:
         """What each pixel of a picture of the crop's field of view sees.
 
@@ -96,19 +102,31 @@ class PosedFace:
     def render(
         self,
         albedo: Float[np.ndarray, "S S 3"],
-        light: Float[np.ndarray, "9 3"] | Float[np.ndarray, "T T 9 3"],
+        light: Float[np.ndarray, "9 3"] | Float[np.ndarray, "T T 9 3"] | Lamps,
         *,
+        yaw_rad: float = 0.0,
         size_px: int = CROP_CAMERA.width_px,
     ) -> Float[np.ndarray, "H W 3"]:
         """Picture of the face front in the crop's frame, linear, 0 outside M_proj.
 
         Args:
             albedo: Linear albedo in the atlas.
-            light: Radiance coefficients in the light frame, one set or one per texel.
+            light: Radiance coefficients in the light frame, one set or one per texel; or lamps, which the
+                head hides from itself.
+            yaw_rad: Turns the light about camera +Y; positive moves light from the viewer to picture right.
             size_px: Width and height of the picture.
+
+        Raises:
+            UsageError: The size is not in 1..4096, or the angle is not finite.
         """
+        if yaw_rad:
+            light = turn_light(light, yaw_rad)
+        albedo_map = _map_tensor(albedo, self.pose)
         buffers = self.crop_buffers if size_px == CROP_CAMERA.width_px else self.buffers(size_px)
-        image = render(buffers, _map_tensor(albedo, self.pose), light_tensor(light, self.pose))
+        if isinstance(light, Lamps):
+            received = self.shadows.shading(buffers, CROP_CAMERA.resized(size_px), light)
+            return _picture(sample_map(albedo_map, buffers.uv) * received)
+        image = render(buffers, albedo_map, light_tensor(light, self.pose))
         return _picture(image * buffers.face_mask[:, None])
 
     def face_front(self) -> Bool[np.ndarray, "224 224"]:

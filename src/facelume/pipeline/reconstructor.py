@@ -247,6 +247,7 @@ def _public_maps(refined: RefinedFace, maps: RefinerInput, size: int) -> FaceMap
         .numpy(force=True)
         .astype(np.float32),
         illumination=light_array(resize_map(refined.light, LIGHT_MAP_SIZE)[0]),
+        illumination_coarse=light_array(refined.coarse_map[0]),
     )
 
 

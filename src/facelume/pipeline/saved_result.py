@@ -15,7 +15,7 @@ from facelume.camera import CROP_SIZE_PX
 from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.sources import load_face_model
-from facelume.illumination import resolve_light, turn_light
+from facelume.illumination import Lamps, resolve_light, shadowing_light
 from facelume.io.picture import decode_srgb, encode_srgb, load_png, save_png
 from facelume.io.result_folder import read_manifest
 from facelume.pipeline.posed_face import PosedFace
@@ -72,7 +72,7 @@ def read_result(folder: str | Path) -> SavedResult:
     )
 
 
-def relight(
+def relight(  # noqa: PLR0913 - one argument for each option of the command
     result: str | Path,
     out: str | Path,
     *,
@@ -82,6 +82,7 @@ def relight(
     coarse: bool = False,
     yaw_rad: float = 0.0,
     size_px: int = CROP_SIZE_PX,
+    shadows: bool | None = None,
 ) -> None:
     """Renders a saved result and writes an sRGB PNG in its crop's frame, black outside the face front.
 
@@ -94,16 +95,24 @@ def relight(
         coarse: Use the coarse light of the folder that gives the light; presets have no other.
         yaw_rad: Turns the light about camera +Y; positive moves light from the viewer to picture right.
         size_px: Width and height of the picture.
+        shadows: Whether the head casts shadows on itself; ``None``: where ``light`` is a preset or an
+            environment map and ``coarse`` is not asked for.
 
     Raises:
-        UsageError: Two lights are named, the light is unknown, maps belong to another atlas, or the picture
-            cannot be written.
+        UsageError: Two lights are named, the light is unknown or cannot cast shadows, maps belong to another
+            atlas, or the picture cannot be written.
         UnreadableInputError: A folder or file cannot be read.
     """
     if light is not None and light_from is not None:
         raise UsageError(
             "light and light_from both name the light; leave one of them out",
             arguments=("light", "light_from"),
+        )
+    if coarse and shadows:
+        raise UsageError(
+            "coarse asks for one light for the whole face, shadows for one that differs over it; "
+            "leave one of them out",
+            arguments=("coarse", "shadows"),
         )
     target = Path(out)
     if target.suffix.lower() != ".png":
@@ -115,22 +124,9 @@ def relight(
     albedo_giver = face if albedo_from is None else read_result(albedo_from)
     _require_same_atlas(face, albedo_giver)
     albedo = albedo_giver.albedo
-    if light is not None:
-        chosen = resolve_light(light)
-        if coarse and chosen.ndim > 2:
-            raise UsageError(
-                f"{light} is a light per texel; for the coarse light of a result use light_from with coarse",
-                arguments=("light_from", "coarse"),
-            )
-    elif coarse:
-        chosen = light_giver.light_coarse
-    else:
-        _require_same_atlas(face, light_giver)
-        chosen = light_giver.illumination
-    if yaw_rad:
-        chosen = turn_light(chosen, yaw_rad)
+    chosen = _chosen_light(face, light_giver, light, coarse=coarse, shadows=shadows)
     with torch.inference_mode():
-        picture = encode_srgb(face.posed.render(albedo, chosen, size_px=size_px))
+        picture = encode_srgb(face.posed.render(albedo, chosen, yaw_rad=yaw_rad, size_px=size_px))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_png(target, picture)
@@ -139,6 +135,23 @@ def relight(
             f"{target}: cannot be written ({error.strerror or error}); choose another place",
             arguments=("out",),
         ) from error
+
+
+def _chosen_light(
+    face: SavedResult, giver: SavedResult, light: str | None, *, coarse: bool, shadows: bool | None
+) -> Float[np.ndarray, "*texels 9 3"] | Lamps:
+    if light is not None:
+        chosen = shadowing_light(light, shadows=False if coarse else shadows)
+        if coarse and isinstance(chosen, np.ndarray) and chosen.ndim > 2:
+            raise UsageError(
+                f"{light} is a light per texel; for the coarse light of a result use light_from with coarse",
+                arguments=("light_from", "coarse"),
+            )
+        return chosen
+    if coarse:
+        return giver.light_coarse
+    _require_same_atlas(face, giver)
+    return shadowing_light(giver.illumination, shadows=True) if shadows else giver.illumination
 
 
 def _require_same_atlas(face: SavedResult, giver: SavedResult) -> None:

@@ -13,7 +13,7 @@ from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, CropTransform
 from facelume.face_model import FaceModel
 from facelume.fitting.appearance import Appearance, LinearAlbedo, average_down, fit_appearance, linear_albedo
 from facelume.fitting.tone_cues import CUE_MAP_SIZE, ToneRegions, read_tone_cues, tone_regions
-from facelume.illumination import lamp_directions, light_map_from_lamps, sh_from_lamps
+from facelume.illumination import LampView, lamp_directions, light_map_from_lamps, sh_from_lamps
 from facelume.networks.tone import ToneNetwork
 from facelume.raster import GeometryBuffers
 from facelume.refinement.refine import RefinerInput
@@ -67,10 +67,10 @@ class InputBasis:
             tone_regions=self.tone_regions.to(device),
         )
 
-    def lamps_in_light_frame(self, cam_from_model: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b L 3"]:
-        """Directions of the lamps in the light frame; they turn with the head."""
+    def lamps_of(self, cam_from_model: Float[Tensor, "b 4 4"]) -> LampView:
+        """What the texels see of the lamps when the head is posed so."""
         light_from_model = cam_from_model.new_tensor(LIGHT_FROM_CAM)[:, None] * cam_from_model[:, :3, :3]
-        return self.lamps @ light_from_model.transpose(1, 2)
+        return LampView(self.lamps @ light_from_model.transpose(1, 2), self.lamp_visibility)
 
 
 def input_basis(model: FaceModel, size: int = INPUT_MAP_SIZE) -> InputBasis:
@@ -143,12 +143,16 @@ class PreparedInput:
         tone: Tone of the skin.
         appearance: Albedo coefficients and lamps that explain the texture.
         texels: Place, normal and part of each texel, at the size of the texture.
+        lamps: What the texels see of the lamps of the coarse light.
+        coarse_normals: Unit normals at the size of the coarse light's map.
     """
 
     maps: RefinerInput
     tone: SkinTone
     appearance: Appearance
     texels: PosedTexels
+    lamps: LampView
+    coarse_normals: Float[Tensor, "1 3 l l"]
 
 
 def unwrap_face(face: FaceInPhoto, basis: InputBasis) -> UnwrappedFace:
@@ -174,15 +178,9 @@ def prepare_input(unwrapped: UnwrappedFace, basis: InputBasis, tone_network: Ton
     photo, normals = unwrapped.photo, unwrapped.texels.normal_light
     cues = read_tone_cues(photo.texture, photo.visibility, basis.tone_regions)
     tone = estimate_tone(tone_network, cues)
-    directions = basis.lamps_in_light_frame(unwrapped.cam_from_model)
+    lamps = basis.lamps_of(unwrapped.cam_from_model)
     appearance = fit_appearance(
-        basis.albedo,
-        photo.texture,
-        photo.visibility,
-        normals,
-        directions,
-        basis.lamp_visibility,
-        tone.log_albedo,
+        basis.albedo, photo.texture, photo.visibility, normals, lamps, tone.log_albedo
     )
     coarse_normals = average_down(photo.texture, photo.visibility, normals, basis.albedo.size)[2]
     maps = RefinerInput(
@@ -190,11 +188,11 @@ def prepare_input(unwrapped: UnwrappedFace, basis: InputBasis, tone_network: Ton
         visibility=photo.visibility,
         normals_light=resize_map(normals, INPUT_MAP_SIZE),
         prior_albedo=toned_albedo(basis, appearance),
-        coarse_light=sh_from_lamps(appearance.lamps, directions),
-        coarse_map=light_map_from_lamps(appearance.lamps, directions, basis.lamp_visibility, coarse_normals),
+        coarse_light=sh_from_lamps(appearance.lamps, lamps.directions),
+        coarse_map=light_map_from_lamps(appearance.lamps, lamps, coarse_normals),
         exposure=tone.exposure,
     )
-    return PreparedInput(maps, tone, appearance, unwrapped.texels)
+    return PreparedInput(maps, tone, appearance, unwrapped.texels, lamps, coarse_normals)
 
 
 def toned_albedo(basis: InputBasis, appearance: Appearance) -> Float[Tensor, "b 3 p p"]:

@@ -12,6 +12,9 @@ from facelume.illumination import fit_sh_radiance
 from facelume.types import MOUTH_PARTS, is_part
 from facelume.uv import masked_low_pass
 
+CLIPPED = 0.95
+"""Linear value from which a colour, averaged over a texel of the light map, only says "at least this"."""
+
 DARK_OFFSET = 0.01
 LARGEST_LOG_GAIN = 1.0
 FEWEST_MOUTH_PIXELS = 12
@@ -49,6 +52,8 @@ def settle_light(
     seen = functional.interpolate(texture, size=(size, size), mode="area")
     weight = functional.interpolate(visibility[:, None], size=(size, size), mode="area")
     ratio = torch.log(seen.clamp(min=0) + DARK_OFFSET) - torch.log(lit_albedo.clamp(min=0) + DARK_OFFSET)
+    # A clipped colour says "at least this": light that the model has beyond it is not taken away.
+    ratio = torch.where((seen > CLIPPED) & (ratio < 0), 0.0, ratio)
     brightness = ratio.mean(dim=1, keepdim=True)
     ratio = brightness + colour_share * (ratio - brightness)
     smooth = masked_low_pass(ratio, weight, box_px)

@@ -17,6 +17,9 @@ from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
 CANONICAL_EXPOSURE = 0.75
 """Shading of the skin, every colour alike, that the network sees all faces under."""
 
+CLIPPED = 0.97
+"""Linear value from which a colour of the photo only says "at least this"."""
+
 _NOISE_SEED = 20
 # Below this share of the face's mean shading, detail is trusted less and less.
 _DIM_SHARE = 0.35
@@ -93,16 +96,16 @@ def network_input(
     ``with_context`` also the visibility and the log of the coarse shading.
     """
     small = resize_input(maps, config.map_size)
-    balance = torch.ones_like(small.exposure)
-    if config.head == "residual":
-        balance = CANONICAL_EXPOSURE / small.exposure
-    balance = balance[..., None, None]
+    balance = _balance(small, config)
     texture = 2.0 * srgb_from_linear(small.texture * balance) - 1.0
     prior = 2.0 * srgb_from_linear(small.prior_albedo) - 1.0
     parts = [fill_with_noise(texture, small.visibility, generator), prior]
     if config.with_context:
         shading = balance * map_shading(resize_map(small.coarse_map, config.map_size), small.normals_light)
         parts += [2.0 * small.visibility[:, None] - 1.0, torch.log(shading.clamp(0.05, 20.0))]
+    if config.with_geometry:
+        is_clipped = (small.texture.amax(dim=1, keepdim=True) > CLIPPED).to(texture)
+        parts += [small.normals_light, is_clipped * small.visibility[:, None]]
     return torch.cat(parts, dim=1), small.prior_albedo
 
 
@@ -126,16 +129,27 @@ def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | 
         # The photo says nothing about the light on unseen texels: continue it smoothly from the seen ones.
         raw_light = pull_push(raw_light, resize_map(maps.visibility[:, None], raw_light.shape[-1]))
     light = decode_light(raw_light, resize_map(maps.coarse_map, raw_light.shape[-1]), config)
+    light = resize_map(light, config.map_size)
     shading = map_shading(light, maps.normals_light)
     if not config.with_gate:
         unknown = torch.zeros_like(raw_albedo[:, :1])
         albedo = resize_map(albedo_low, maps.texture.shape[-1])
         return RefinerOutput(albedo, light, unknown, unknown + 0.5, albedo_low, unknown, shading)
-    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(shading, maps.visibility)
+    # What counts as dark must not depend on the exposure either.
+    balance = _balance(maps, config)
+    balanced = shading * balance
+    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(balanced, maps.visibility)
     confidence_logit = raw_albedo[:, 4:5]
-    albedo = transfer_detail(maps.texture, shading, maps.visibility, albedo_low, gate)
+    albedo = transfer_detail(maps.texture * balance, balanced, maps.visibility, albedo_low, gate)
     confidence = torch.sigmoid(confidence_logit)
     return RefinerOutput(albedo, light, gate, confidence, albedo_low, confidence_logit, shading)
+
+
+def _balance(maps: RefinerInput, config: RefinerConfig) -> Float[Tensor, "b 3 1 1"]:
+    """Factor on photo and shading that gives the skin its canonical exposure; the paper knows none."""
+    if config.head == "absolute":
+        return torch.ones_like(maps.exposure)[..., None, None]
+    return (CANONICAL_EXPOSURE / maps.exposure)[..., None, None]
 
 
 def _light_enough(

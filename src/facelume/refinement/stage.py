@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from facelume.fitting.appearance import refit_lamps
 from facelume.fitting.tone_cues import CUE_MAP_SIZE, ToneRegions
-from facelume.networks.refiner import Refiner
+from facelume.illumination import light_map_from_lamps
 from facelume.raster import render
 from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput
 from facelume.refinement.light_map import (
@@ -33,7 +34,8 @@ class RefinedFace:
     Attributes:
         albedo: Light-free albedo, linear, (0, 1), at the size of the texture.
         light: SH radiance per texel, channel ``3 k + rgb``, light frame, at the size of the network's maps.
-        coarse_light: SH radiance of the whole face, light frame.
+        coarse_light: SH radiance of the whole face, light frame, as if nothing were in shadow.
+        coarse_map: The same per texel, from lamps that the head hides, channel ``3 k + rgb``.
         confidence: Probability that the albedo error is below 0.05 (linear), at the size of the network's
             maps.
     """
@@ -41,11 +43,12 @@ class RefinedFace:
     albedo: Float[Tensor, "1 3 s s"]
     light: Float[Tensor, "1 27 m m"]
     coarse_light: Float[Tensor, "1 9 3"]
+    coarse_map: Float[Tensor, "1 27 l l"]
     confidence: Float[Tensor, "1 1 m m"]
 
 
 def refine_face(
-    refiner: Refiner, face: FaceInPhoto, prepared: PreparedInput, basis: InputBasis
+    refiner: nn.Module, face: FaceInPhoto, prepared: PreparedInput, basis: InputBasis
 ) -> RefinedFace:
     """Refines albedo and light of one face and brings both lights into agreement with its photo.
 
@@ -74,6 +77,16 @@ def refine_face(
         prepared.texels.normal_light,
         maps.coarse_light,
     )
+    lamps = refit_lamps(
+        basis.albedo,
+        albedo,
+        maps.texture,
+        maps.visibility,
+        prepared.texels.normal_light,
+        prepared.lamps,
+        prepared.appearance.lamps,
+    )
+    coarse_map = light_map_from_lamps(lamps, prepared.lamps, prepared.coarse_normals)
     is_mouth = is_part(face.buffers.part[0], MOUTH_PARTS) & (face.parsing[0] > _BARE_SHARE)
     crop_linear = linear_from_srgb(torch.from_numpy(face.crop_srgb)).to(light).permute(2, 0, 1)
     mouth_gain = inner_mouth_gain(render(face.buffers, albedo, coarse_light)[0], crop_linear, is_mouth)
@@ -81,6 +94,9 @@ def refine_face(
         albedo=albedo,
         light=light_inner_mouth(light, coarse_light, prepared.texels.part, mouth_gain),
         coarse_light=coarse_light,
+        coarse_map=light_inner_mouth(
+            resize_map(coarse_map, light.shape[-1]), coarse_light, prepared.texels.part, mouth_gain
+        ),
         confidence=refined.confidence,
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facelume.fitting.tone_cues import ToneCues
 from facelume.networks.tone import ToneNetwork, ToneOutput
-from facelume.reflectance import luminance
+from facelume.reflectance import human_skin, luminance
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ExposureConfig:
     """
 
     log_mean: float = 0.1
-    log_sigma: float = 0.6
+    log_sigma: float = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,8 @@ class SkinTone:
 def estimate_tone(network: ToneNetwork, cues: ToneCues, config: ExposureConfig | None = None) -> SkinTone:
     """Judge the tone of faces.
 
-    What the network says of the luminance is weighed with the photo's brightness, each by its certainty.
+    What the network says of the luminance is weighed with the photo's brightness, each by its certainty; the
+    answer is a tone that human skin has, however a photo is exposed.
 
     Args:
         network: The tone network.
@@ -57,8 +58,10 @@ def estimate_tone(network: ToneNetwork, cues: ToneCues, config: ExposureConfig |
     is_seen = cues.skin.amax(dim=-1) > 0
     shown = torch.log(luminance(cues.skin).clamp(min=1e-4)) - config.log_mean
     precision = torch.exp(-2.0 * said.log_sigma[:, 0])
-    share = torch.where(is_seen, config.log_sigma**-2 / (precision + config.log_sigma**-2), 0.0)
-    log_luminance = (1 - share) * said.log_luminance + share * shown
+    of_photo = config.log_sigma**-2 * is_seen
+    share = of_photo / (precision + of_photo)
+    darkest, lightest = (float(end) for end in human_skin().tone_range)
+    log_luminance = ((1 - share) * said.log_luminance + share * shown).clamp(darkest, lightest)
     judged = said._replace(log_luminance=log_luminance).log_colour
     exposure = torch.where(is_seen[:, None], cues.skin.clamp(min=1e-4) / torch.exp(judged), 1.0)
-    return SkinTone(judged, (precision + config.log_sigma**-2).rsqrt(), exposure)
+    return SkinTone(judged, (precision + of_photo).rsqrt(), exposure)

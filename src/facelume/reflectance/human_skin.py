@@ -69,9 +69,27 @@ class HumanSkin:
         """
         colour = albedo_linear.clamp(min=_DARKEST_COLOUR)
         tone = torch.log(luminance(colour))
-        error = hue(colour) - self.hue_of_tone(tone)
-        solved = torch.linalg.solve(self.spread_of_tone(tone), error[..., None])[..., 0]
-        return (error * solved).sum(-1).clamp(min=0).sqrt()
+        return self._squared_distance(tone, hue(colour) - self.hue_of_tone(tone)).clamp(min=0).sqrt()
+
+    def usual_offset(
+        self, log_luminance: Float[Tensor, "*batch"], hue_offset: Float[Tensor, "*batch 2"], limit: float
+    ) -> Float[Tensor, "*batch 2"]:
+        """A hue offset, shortened where it leads further from the mean of the tone than ``limit``.
+
+        Args:
+            log_luminance: Log of the luminance Y.
+            hue_offset: Log R/G and log G/B minus those of :meth:`hue_of_tone`.
+            limit: Largest :meth:`hue_distance`, standard deviations.
+        """
+        distance = self._squared_distance(log_luminance, hue_offset).clamp(min=1e-12).sqrt()
+        return hue_offset * (limit / distance).clamp(max=1.0)[..., None]
+
+    def _squared_distance(
+        self, log_luminance: Float[Tensor, "*batch"], hue_offset: Float[Tensor, "*batch 2"]
+    ) -> Float[Tensor, "*batch"]:
+        """Square of the Mahalanobis distance of a hue offset."""
+        solved = torch.linalg.solve(self.spread_of_tone(log_luminance), hue_offset[..., None])[..., 0]
+        return (hue_offset * solved).sum(-1)
 
     def log_colour(
         self, log_luminance: Float[Tensor, "*batch"], hue_offset: Float[Tensor, "*batch 2"]

@@ -91,8 +91,16 @@ def config_converter() -> cattrs.Converter:
     """Strict converter between run files and dataclasses: unknown names are refused, folders are paths."""
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(Path, lambda value, _: place_of(value))
+    converter.register_structure_hook_func(
+        lambda kind: kind == tuple[Path, ...], lambda value, _: _places_of(value)
+    )
     converter.register_unstructure_hook(Path, name_of)
     return converter
+
+
+def _places_of(value: Any) -> tuple[Path, ...]:
+    """Several places; one name stands for itself."""
+    return tuple(place_of(name) for name in ([value] if isinstance(value, str) else value))
 
 
 def read_run_file(path: Path, kind: type[_Config]) -> _Config:

@@ -8,12 +8,14 @@ from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
 from facelume.data.synthetic import (
     SyntheticConfig,
     SyntheticFaces,
+    drawn_with,
     generate,
     load_environment_maps,
     occluders,
     read_shard,
+    shard_paths,
 )
-from facelume.data.synthetic.config import HeadConfig, PoseConfig
+from facelume.data.synthetic.config import GroupConfig, HeadConfig, PoseConfig
 from facelume.data.synthetic.cover_config import ClothesConfig, GlassesConfig, HandConfig, StrandsConfig
 from facelume.data.synthetic.head import place_in_crop, random_expression, random_rotvec
 from facelume.data.synthetic.light import SceneLight
@@ -22,6 +24,8 @@ from facelume.data.synthetic.shards import write_shard
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.raster import geometry_buffers
+from facelume.reflectance import linear_from_srgb
+from facelume.types import FacePart
 
 GREY = torch.full((3, 256, 256), 0.3)
 MATTE = SkinMaterial(0.0, 0.4, torch.ones(1, 1, 8, 8), 0.0, torch.zeros(1, 1, 8, 8))
@@ -86,28 +90,85 @@ def test_hair_and_hands_are_the_persons(faces):
 
 
 def test_shards_come_back(tmp_path, face):
-    write_shard(tmp_path / "a.npz", [face, face], {"face_model": "abc"})
-    shard = read_shard(tmp_path / "a.npz", "abc")
+    write_shard(tmp_path / "a.faces", [face, face], {"face_model": "abc"})
+    shard = read_shard(tmp_path / "a.faces", "abc")
     np.testing.assert_array_equal(shard["image_srgb"][1], face.image_srgb)
+    np.testing.assert_array_equal(shard["albedo_srgb"][0], face.albedo_srgb)
+    np.testing.assert_array_equal(shard["parsing"][0], face.parsing)
     assert shard["light_sh"].shape == (2, 9, 3)
+    lit = face.shading > 1e-3 * face.shading.max()
+    np.testing.assert_allclose(shard["shading"][0][lit], face.shading[lit], rtol=0.03)
+    assert list(read_shard(tmp_path / "a.faces", "abc", ["pose"])) == ["pose"]
     with pytest.raises(UsageError, match='face_model "abc", now "def"'):
-        read_shard(tmp_path / "a.npz", "def")
+        read_shard(tmp_path / "a.faces", "def")
+
+
+def test_a_person_is_photographed_in_every_scene_and_a_scene_serves_every_person():
+    config = SyntheticConfig(group=GroupConfig(num_scenes=3, num_skins=2))
+    faces = SyntheticFaces(load_open_face_model(), [], config).draw_group(np.random.default_rng(0), 40)
+    assert [face.person for face in faces] == [40, 40, 40, 41, 41, 41]
+    assert len({face.identity.tobytes() for face in faces}) == 1
+    for name, count in (
+        ("albedo_srgb", 2),
+        ("skin_linear", 2),
+        ("pose", 3),
+        ("shading", 3),
+        ("picture_file", 6),
+    ):
+        assert len({getattr(face, name).tobytes() for face in faces}) == count, name
+    np.testing.assert_array_equal(faces[0].landmarks_px, faces[3].landmarks_px)
+    np.testing.assert_array_equal(faces[0].albedo_srgb, faces[2].albedo_srgb)
+
+
+def test_people_of_a_folder_have_numbers_of_their_own_and_share_what_they_can(tmp_path, faces):
+    generate(faces, tmp_path, num_shards=2, shard_size=6)
+    shards = [read_shard(path, faces.model.asset_sha256, ["person"]) for path in shard_paths(tmp_path)]
+    people = [set(shard["person"].tolist()) for shard in shards]
+    assert [len(numbers) for numbers in people] == [3, 3]
+    assert not people[0] & people[1]
+    alone = SyntheticFaces(faces.model, [], dataclasses.replace(faces.config, group=GroupConfig(1, 1)))
+    generate(alone, tmp_path / "alone", num_shards=1, shard_size=6)
+    sizes = [path.stat().st_size for path in (*shard_paths(tmp_path), *shard_paths(tmp_path / "alone"))]
+    assert max(sizes[:2]) < 0.8 * sizes[2]
+
+
+def test_several_processes_can_fill_one_folder(tmp_path, faces):
+    plain = SyntheticFaces(faces.model, [], SyntheticConfig(is_plain=True))
+    generate(plain, tmp_path / "one", num_shards=2, shard_size=1)
+    generate(plain, tmp_path / "two", num_shards=1, first_shard=1, shard_size=1)
+    one, two = (shard_paths(tmp_path / name)[-1] for name in ("one", "two"))
+    assert one.name == two.name == "000_00001.faces"
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_true_light_and_albedo_make_the_picture(faces):
+    """Where nothing covers the face: albedo times shading plus highlight, exposed."""
+    plain = SyntheticFaces(faces.model, [], SyntheticConfig(is_plain=True))
+    rng = np.random.default_rng(7)
+    scene = plain.scenes.draw(rng)
+    face = plain.photograph(scene, rng, GREY)
+    is_bare = scene.is_skin
+    made = (0.3 * face.shading.astype(np.float32) + face.highlight) * face.gain
+    shown = linear_from_srgb(torch.from_numpy(face.image_srgb / 255.0)).numpy()
+    np.testing.assert_allclose(shown[is_bare], made.clip(0, 1)[is_bare], atol=0.01)
 
 
 def test_shards_of_another_configuration_are_not_taken_for_those_asked_for(tmp_path, faces):
     plain = SyntheticFaces(faces.model, [], SyntheticConfig(is_plain=True))
     generate(plain, tmp_path, num_shards=1, shard_size=1)
-    before = (tmp_path / "000_00000.npz").stat()
+    first = tmp_path / "000_00000.faces"
+    before = first.stat()
     generate(plain, tmp_path, num_shards=2, shard_size=1)
-    assert (tmp_path / "000_00000.npz").stat().st_mtime_ns == before.st_mtime_ns
+    assert first.stat().st_mtime_ns == before.st_mtime_ns
+    assert [stamp["config"]["is_plain"] for stamp in drawn_with(tmp_path)] == [True]
     with pytest.raises(UsageError, match=r"config\.is_plain true, now false"):
         generate(faces, tmp_path, num_shards=1, shard_size=1)
-    lit = SyntheticFaces(faces.model, [np.ones((4, 8, 3), np.float32)], SyntheticConfig(is_plain=True))
+    lit = SyntheticFaces(faces.model, [np.ones((16, 32, 3), np.float32)], SyntheticConfig(is_plain=True))
     with pytest.raises(UsageError, match="environment_maps"):
         generate(lit, tmp_path, num_shards=1, shard_size=1)
     with pytest.raises(UsageError, match="faces 1, now 2"):
         generate(plain, tmp_path, num_shards=1, shard_size=2)
-    (tmp_path / "000_00000.npz").write_bytes(b"cut off")
+    first.write_bytes(b"cut off")
     with pytest.raises(UsageError, match="damaged"):
         generate(plain, tmp_path, num_shards=1, shard_size=1)
 
@@ -173,6 +234,25 @@ def test_oily_skin_shines_and_matte_skin_does_not():
     torch.testing.assert_close(shiny.shading, dull.shading)
 
 
+def test_teeth_and_tongue_of_an_open_mouth_see_some_of_the_light_around_the_head():
+    model = load_open_face_model()
+    expression = torch.zeros(model.num_expression)
+    expression[model.expression_names.index("jawOpen")] = 0.8
+    vertices = model.shape(torch.zeros(model.num_identity), expression)
+    translation = place_in_crop(model.landmarks(torch.zeros(model.num_identity), expression), torch.zeros(3))
+    matrix = cam_from_pose(torch.cat([torch.zeros(3), translation]))
+    buffers = geometry_buffers(model.topology, vertices[None], matrix[None], CROP_CAMERA)
+    casters = (transform_points(matrix, vertices) * torch.tensor([1.0, -1.0, -1.0]), model.topology.faces)
+    sky = torch.zeros(9, 3)
+    sky[0] = 2 * np.sqrt(np.pi)
+    light = SceneLight(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0), sky)
+    shaded = shade_head(buffers, casters, torch.zeros(224, 224), light, MATTE)
+    is_tongue = buffers.part[0] == FacePart.TONGUE
+    assert is_tongue.sum() > 20
+    assert float(shaded.shading[:, is_tongue].min()) == pytest.approx(0.3, abs=0.02)
+    assert float(shaded.shading[:, buffers.part[0] == FacePart.SKIN].max()) == 0.0
+
+
 def test_expressions_stay_in_range_and_poses_within_the_stated_yaw():
     rng = np.random.default_rng(0)
     names = load_open_face_model().expression_names
@@ -216,3 +296,6 @@ def test_held_out_maps_stay_out_of_training(tmp_path):
     np.savez(tmp_path / "maps.npz", **maps)
     assert list(load_environment_maps(tmp_path / "maps.npz")) == ["bridge"]
     assert sorted(load_environment_maps(tmp_path / "maps.npz", held_out=True)) == ["city", "park"]
+    np.savez(tmp_path / "more.npz", dancing_hall=np.ones((16, 32, 3), np.float16))
+    both = load_environment_maps([tmp_path / "maps.npz", tmp_path / "more.npz"])
+    assert sorted(both) == ["bridge", "dancing_hall"]

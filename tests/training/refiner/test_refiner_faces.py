@@ -13,8 +13,9 @@ from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.networks.refiner import RefinerConfig
 from facelume.training.config import LoopConfig, read_run_file, run_document
+from facelume.training.refiner.batches import to_batch
 from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
-from facelume.training.refiner.shards import prepare_all
+from facelume.training.refiner.shards import prepare_all, prepare_part
 
 CONFIGS = Path(facelume.training.__file__).parent / "configs"
 
@@ -86,9 +87,60 @@ def test_faces_are_prepared_as_the_run_file_says_and_not_reused_for_another(tmp_
     )
     model = load_open_face_model()
     ((prepared,), _) = prepare_all(config, model)
-    expected = SyntheticFaces(model, [], synthetic).draw(np.random.default_rng([0, 0])).albedo_srgb
-    blocks = expected.reshape(32, 8, 32, 8, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(np.moveaxis(prepared.truth[0], 0, -1), blocks, atol=1.0)
+    expected = SyntheticFaces(model, [], synthetic).draw_group(np.random.default_rng([0, 0]))[0]
+    blocks = expected.albedo_srgb.reshape(32, 8, 32, 8, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(np.moveaxis(prepared[0].truth, 0, -1), blocks, atol=1.0)
+    np.testing.assert_array_equal(prepared[0].skin_linear, expected.skin_linear)
     other = replace(config, data=replace(data, synthetic=SyntheticConfig()))
-    with pytest.raises(UsageError, match="synthetic"):
+    with pytest.raises(UsageError, match=r"drawn\.config\.is_plain true, now false"):
         prepare_all(other, model)
+
+
+@pytest.fixture
+def small(tmp_path) -> RefinerTrainingConfig:
+    """A run with six plain faces in three files."""
+    data = RefinerDataConfig(
+        prepared=tmp_path / "prepared",
+        num_synthetic=4,
+        num_synthetic_validation=2,
+        synthetic=SyntheticConfig(is_plain=True),
+        prior_weights=None,
+    )
+    return RefinerTrainingConfig(
+        data=data,
+        output=tmp_path / "run",
+        loop=LoopConfig(num_steps=1),
+        network=RefinerConfig(width=2, map_size=32),
+        losses=LossWeights(cross_perceptual=0.0),
+    )
+
+
+def test_parts_prepare_what_a_run_needs_and_drawn_faces_are_prepared_again_without_drawing(small):
+    model = load_open_face_model()
+    assert [prepare_part(small, model, part, 2, shard_faces=2) for part in (0, 1)] == [2, 1]
+    folder = small.data.prepared
+    written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.is_file()}
+    assert sum(path.suffix == ".prepared" for path in written) == 3
+    training, validation = prepare_all(small, model, shard_faces=2)
+    assert (sum(map(len, training)), sum(map(len, validation))) == (4, 2)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    for path in folder.rglob("*.prepared"):
+        path.unlink()
+    prepare_all(small, model, shard_faces=2)
+    drawn = [path for path in written if path.suffix == ".faces"]
+    assert len(drawn) == 3
+    assert all(path.stat().st_mtime_ns == written[path] for path in drawn)
+
+
+def test_the_light_of_a_prepared_face_is_that_of_its_photo(small):
+    """Where the face is seen: albedo times true shading plus true highlight is what the texture shows."""
+    (shard,), _ = prepare_all(small, load_open_face_model())
+    batch = to_batch([(shard, row) for row in range(len(shard))])
+    made = (batch.truth * batch.truth_shading + batch.truth_highlight).clamp(0, 1)
+    weight = (batch.maps.visibility > 0.9)[:, None].float()
+    # Edges of shadows and of parts move by what the labels are wrong; the rest agrees.
+    error = ((made - batch.maps.texture).abs() * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
+    shown = (batch.maps.texture * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
+    assert float((error / shown).median()) < 0.08
+    assert batch.person.tolist() == [0, 0, 1, 1]
+    assert float(batch.gain.min()) > 0

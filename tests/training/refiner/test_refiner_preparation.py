@@ -1,5 +1,6 @@
 """Training prepares a face as it is prepared for use."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from facelume.camera import sample_crop
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.fitting.appearance import Appearance
+from facelume.illumination import irradiance_image
 from facelume.io.photo import read_photo
 from facelume.networks.builders import PRIOR_BUILDERS
 from facelume.networks.prior import PriorConfig, PriorNetwork
@@ -20,22 +22,25 @@ from facelume.pipeline.posed_face import PosedFace
 from facelume.raster import render
 from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput, UnwrappedFace
 from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading, resize_input
-from facelume.reflectance import srgb_from_linear
+from facelume.reflectance import shading_from_irradiance, srgb_from_linear
 from facelume.training.config import LoopConfig
 from facelume.training.refiner.batches import to_batch
 from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.losses import render_in_atlas, render_in_crop
 from facelume.training.refiner.prepare import (
+    FaceTruth,
     LabelledFace,
     PreparationTools,
     preparation_tools,
     prepare,
     prepare_posed,
 )
+from facelume.training.refiner.prepared import PreparedFace, PreparedFaces
 from facelume.training.refiner.shards import prepare_all
 from facelume.weights import WeightRecord, build_and_load, save_weights
 
 MAP_SIZE = 128
+ShardOf = Callable[[Sequence[PreparedFace]], PreparedFaces]
 ROLL_DEG = 25
 
 
@@ -96,11 +101,11 @@ def served(photo: np.ndarray) -> Served:
 
 
 def test_the_same_face_gives_training_and_use_the_same_maps(
-    photo: np.ndarray, served: Served, tools: PreparationTools
+    photo: np.ndarray, served: Served, tools: PreparationTools, shard_of: ShardOf
 ) -> None:
     labelled = LabelledFace(photo, served.result.landmarks_px["mediapipe478"], start=served.start)
     prepared = prepare_posed(labelled, served.result.crop, served.result.posed, served.face.parsing, tools)
-    trained, expected = to_batch([(prepared, 0)]).maps, served.maps()
+    trained, expected = to_batch([(shard_of([prepared]), 0)]).maps, served.maps()
     step = 0.5 / 255 + 1e-5
     for name in ("texture", "prior_albedo"):
         values, others = srgb_from_linear(getattr(trained, name)), srgb_from_linear(getattr(expected, name))
@@ -108,22 +113,27 @@ def test_the_same_face_gives_training_and_use_the_same_maps(
     assert float((trained.visibility - expected.visibility).abs().max()) < step
     assert float((trained.normals_light - expected.normals_light).abs().max()) < 0.5 / 127 + 1e-5
     torch.testing.assert_close(trained.coarse_light, expected.coarse_light.clone())
-    assert np.abs(prepared.image[0].astype(int) - served.result.photo.input_crop).max() <= 1
-    np.testing.assert_array_equal(prepared.face_mask[0] > 0, served.result.face_mask)
+    # Kept as a JPEG of high quality.
+    assert np.abs(prepared.image_srgb.astype(int) - served.result.photo.input_crop).mean() < 1.0
+    np.testing.assert_array_equal(prepared.face_mask, served.result.face_mask)
 
 
 def test_labels_that_agree_with_the_network_place_the_face_as_in_use(
-    photo: np.ndarray, served: Served, tools: PreparationTools, prior: PriorNetwork
+    photo: np.ndarray,
+    served: Served,
+    tools: PreparationTools,
+    prior: PriorNetwork,
+    shard_of: ShardOf,
 ) -> None:
     crop = served.result.crop
     with torch.no_grad():
         seen = read_prior(sample_crop(photo, crop), prior)
     points_px = crop.to_photo(seen.landmarks_px[0].numpy().astype(np.float64)).astype(np.float32)
-    prepared = prepare([LabelledFace(photo, points_px)], tools)
-    image = prepared.image[0].astype(np.float32)
+    (prepared,) = prepare([LabelledFace(photo, points_px)], tools)
+    image = prepared.image_srgb.astype(np.float32)
     assert np.abs(image - served.result.photo.input_crop).mean() < 3.0
-    assert np.abs(prepared.identity[0] - served.result.posed.identity.numpy()).max() < 0.3
-    trained, expected = to_batch([(prepared, 0)]).maps, served.maps()
+    assert np.abs(prepared.identity - served.result.posed.identity.numpy()).max() < 0.3
+    trained, expected = to_batch([(shard_of([prepared]), 0)]).maps, served.maps()
     weight = torch.minimum(trained.visibility, expected.visibility)
     assert float((trained.visibility - expected.visibility).abs().mean()) < 0.02
     difference = (srgb_from_linear(trained.texture) - srgb_from_linear(expected.texture)).abs().mean(1)
@@ -137,17 +147,18 @@ def test_a_mask_that_was_drawn_comes_before_the_one_of_the_network(
     points_px = served.result.landmarks_px["mediapipe478"].astype(np.float32)
     covered = np.zeros(photo.shape[:2], np.float32)
     prepared = prepare([LabelledFace(photo, points_px, covered), LabelledFace(photo, points_px)], tools)
-    assert prepared.visibility[0].max() == 0
-    assert prepared.visibility[1].max() == 255
+    assert prepared[0].maps["visibility"].max() == 0
+    assert prepared[1].maps["visibility"].max() == 255
 
 
 def test_without_a_network_every_face_starts_at_the_mean_and_counts_as_bare(
     photo: np.ndarray, served: Served, model: FaceModel
 ) -> None:
     points_px = served.result.landmarks_px["mediapipe478"].astype(np.float32)
-    prepared = prepare([LabelledFace(photo, points_px)], preparation_tools(model, 32))
-    assert prepared.texture.shape == (1, 3, 32, 32)
-    assert prepared.visibility.mean() > served.maps().visibility.mean() * 255
+    (prepared,) = prepare([LabelledFace(photo, points_px)], preparation_tools(model, 32))
+    assert prepared.maps["texture"].shape == (3, 32, 32)
+    assert not prepared.has_truth
+    assert prepared.maps["visibility"].mean() > served.maps().visibility.mean() * 255
 
 
 def test_what_lies_beyond_the_photo_is_not_compared_with_it(
@@ -155,12 +166,14 @@ def test_what_lies_beyond_the_photo_is_not_compared_with_it(
 ) -> None:
     points_px = served.result.landmarks_px["mediapipe478"].astype(np.float32)
     middle = round(float(points_px[1, 0]))
-    cut = prepare([LabelledFace(np.ascontiguousarray(photo[:, :middle]), points_px)], tools)
-    whole = prepare([LabelledFace(photo, points_px)], tools)
-    assert 0.2 * (whole.face_mask > 0).sum() < (cut.face_mask > 0).sum() < 0.8 * (whole.face_mask > 0).sum()
+    (cut,) = prepare([LabelledFace(np.ascontiguousarray(photo[:, :middle]), points_px)], tools)
+    (whole,) = prepare([LabelledFace(photo, points_px)], tools)
+    assert 0.2 * whole.face_mask.sum() < cut.face_mask.sum() < 0.8 * whole.face_mask.sum()
 
 
-def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(model: FaceModel) -> None:
+def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(
+    model: FaceModel, shard_of: ShardOf
+) -> None:
     identity, expression = torch.zeros(80), torch.zeros(52)
     posed = PosedFace(model, identity, expression, torch.tensor([0.0, 0.3, 0.0, 0.0, 0.0, 1.05]))
     light = torch.zeros(1, 9, 3)
@@ -169,8 +182,18 @@ def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(mod
     picture = srgb_from_linear(render(posed.crop_buffers, albedo, light))[0].movedim(0, -1)
     photo_srgb = (picture * 255 + 0.5).to(torch.uint8).numpy()
     albedo_srgb = (srgb_from_linear(albedo)[0].movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy()
-    face = LabelledFace(photo_srgb, posed.landmarks_crop_px().astype(np.float32), albedo_srgb=albedo_srgb)
-    batch = to_batch([(prepare([face], preparation_tools(model, 128)), 0)])
+    received = irradiance_image(light, posed.crop_buffers.normal_light)
+    shading = (
+        shading_from_irradiance(received)[0].movedim(0, -1).numpy()
+        * posed.crop_buffers.mask[0, ..., None].numpy()
+    )
+    truth = FaceTruth(albedo_srgb, shading, 0 * shading, np.full(3, 0.2), np.ones(3))
+    face = LabelledFace(photo_srgb, posed.landmarks_crop_px().astype(np.float32), truth=truth)
+    batch = to_batch([(shard_of(prepare([face], preparation_tools(model, 128))), 0)])
+    lit, weight = batch.truth * batch.truth_shading, (batch.maps.visibility > 0.9)[:, None]
+    error = ((lit - batch.maps.texture).abs() * weight).sum() / (3 * weight.sum())
+    assert float(error) < 0.02
+    assert not batch.truth_highlight.any()
     light_map = light.flatten(1)[..., None, None].expand(-1, -1, 128, 128)
     unknown = torch.zeros(1, 1, 128, 128)
     shading = map_shading(light_map, batch.maps.normals_light)

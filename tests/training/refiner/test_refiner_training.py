@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from facelume.training.checkpoint import CHECKPOINT_NAME, SafetensorsCheckpoint
 from facelume.training.config import LoopConfig
 from facelume.training.log import METRICS_NAME
 from facelume.training.loop import StepReport, Trained, run_training
-from facelume.training.refiner.batches import PreparedFaces
 from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
+from facelume.training.refiner.prepared import PreparedFaces
 from facelume.training.refiner.train import RefinerObjective, train
 
 OURS = LossWeights(
@@ -32,32 +33,20 @@ OURS = LossWeights(
 )
 
 
-def shaded_faces(count: int, size: int = 32, seed: int = 0) -> PreparedFaces:
+@pytest.fixture
+def shaded_faces(shard_of, face_of) -> Callable[..., PreparedFaces]:
     """Faces with a bright spot that the truth does not have."""
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(110, 150, size=(count, 3, 1, 1)) * np.ones((1, 1, size, size))
-    texture = truth.copy()
-    texture[..., :, 10:16, 10:16] += 60
-    normals = np.zeros((count, 3, size, size), np.int8)
-    normals[:, 2] = 127
-    light = np.zeros((count, 9, 3), np.float32)
-    light[:, 0] = 2 * np.sqrt(np.pi)
-    pose = np.zeros((count, 6), np.float32)
-    pose[:, 5] = 1.05
-    return PreparedFaces(
-        texture=texture.astype(np.uint8),
-        visibility=np.full((count, size, size), 255, np.uint8),
-        normals=normals,
-        prior=truth.astype(np.uint8),
-        truth=truth.astype(np.uint8),
-        has_truth=np.ones(count, bool),
-        coarse_light=light,
-        image=np.full((count, 224, 224, 3), 128, np.uint8),
-        face_mask=np.full((count, 224, 224), 255, np.uint8),
-        identity=np.zeros((count, 80), np.float32),
-        expression=np.zeros((count, 52), np.float32),
-        pose=pose,
-    )
+
+    def build(count: int, size: int = 32, seed: int = 0) -> PreparedFaces:
+        rng, faces = np.random.default_rng(seed), []
+        for _ in range(count):
+            truth = rng.integers(110, 150, size=(3, 1, 1)) * np.ones((1, size, size))
+            texture = truth.copy()
+            texture[:, 10:16, 10:16] += 60
+            faces.append(face_of(texture, truth))
+        return shard_of(faces)
+
+    return build
 
 
 LOOP = LoopConfig(
@@ -84,11 +73,17 @@ def config(tmp_path: Path) -> RefinerTrainingConfig:
     )
 
 
-def train_shaded(config: RefinerTrainingConfig, **options: Any) -> Trained:
+@pytest.fixture
+def train_shaded(shaded_faces) -> Callable[..., Trained]:
     """Train on the faces with a bright spot, without preparing anything."""
-    torch.manual_seed(0)
-    objective = RefinerObjective(config, load_open_face_model(), [shaded_faces(8)], [shaded_faces(2, seed=1)])
-    return run_training(Refiner(config.network), objective, config.output, config.loop, **options)
+
+    def run(config: RefinerTrainingConfig, **options: Any) -> Trained:
+        torch.manual_seed(0)
+        model, faces = load_open_face_model(), [shaded_faces(8)]
+        objective = RefinerObjective(config, model, faces, [shaded_faces(2, seed=1)])
+        return run_training(Refiner(config.network), objective, config.output, config.loop, **options)
+
+    return run
 
 
 def reports(config: RefinerTrainingConfig, kind: str) -> list[dict[str, Any]]:
@@ -110,7 +105,7 @@ def drawing(tmp_path: Path, **data: Any) -> RefinerTrainingConfig:
 
 def test_a_run_draws_prepares_trains_and_measures(tmp_path):
     trained = train(drawing(tmp_path))
-    assert sorted(p.parent.name for p in (tmp_path / "p").rglob("*.npz")) == ["train", "validation"]
+    assert sorted(p.parent.name for p in (tmp_path / "p").rglob("*.prepared")) == ["train", "validation"]
     assert trained.metrics["synthetic/albedo_error"] > 0
     assert trained.metrics["synthetic/photo_albedo_error"] > 0
 
@@ -128,7 +123,7 @@ def test_faces_prepared_for_another_run_are_refused_not_reused(tmp_path):
 
 def test_only_the_faces_that_the_run_file_names_are_learned_from(tmp_path, caplog):
     train(drawing(tmp_path))
-    shaded_faces(5).save(tmp_path / "p" / "train" / "synthetic_00007.npz", {})
+    (tmp_path / "p" / "train" / "synthetic_00007.prepared").write_bytes(b"of another run")
     train(replace(drawing(tmp_path), output=tmp_path / "again"))  # not even looked at: its stamp is wrong
 
 
@@ -137,7 +132,7 @@ def test_nothing_to_learn_from_is_a_usage_error(tmp_path):
         train(drawing(tmp_path, num_synthetic=0))
 
 
-def test_training_leaves_metrics_pictures_and_a_checkpoint(config):
+def test_training_leaves_metrics_pictures_and_a_checkpoint(config, train_shaded):
     train_shaded(config)
     assert [line["step"] for line in reports(config, "training")] == [2, 4]
     (report,) = reports(config, "validation")
@@ -147,7 +142,7 @@ def test_training_leaves_metrics_pictures_and_a_checkpoint(config):
     assert Image.open(config.output / "pictures" / "faces.png").size == (5 * 32, 2 * 32)
 
 
-def test_training_learns_to_refuse_the_spot(config):
+def test_training_learns_to_refuse_the_spot(config, train_shaded):
     before = train_shaded(config).metrics["synthetic/albedo_error"]
     longer = replace(config, loop=replace(LOOP, num_steps=60))
     assert train_shaded(longer).metrics["synthetic/albedo_error"] < 0.8 * before
@@ -163,7 +158,7 @@ def paper(config: RefinerTrainingConfig) -> RefinerTrainingConfig:
     )
 
 
-def test_the_paper_terms_train_in_crop_space(config):
+def test_the_paper_terms_train_in_crop_space(config, train_shaded):
     train_shaded(paper(config))
     report = reports(config, "training")[-1]
     names = ("illumination_regularisation", "symmetry", "albedo_smoothness", "adversarial", "discriminator")
@@ -177,7 +172,7 @@ class PowerCutError(Exception):
     """The training dies without a chance to save."""
 
 
-def test_an_interrupted_training_with_a_discriminator_equals_a_straight_one(config):
+def test_an_interrupted_training_with_a_discriminator_equals_a_straight_one(config, train_shaded):
     straight = train_shaded(paper(replace(config, output=config.output / "straight")))
 
     def die(report: StepReport) -> None:
@@ -192,7 +187,7 @@ def test_an_interrupted_training_with_a_discriminator_equals_a_straight_one(conf
     assert straight.metrics == resumed.metrics
 
 
-def test_a_checkpoint_of_another_width_is_one_clear_line(config):
+def test_a_checkpoint_of_another_width_is_one_clear_line(config, train_shaded):
     train_shaded(config)
     wider = replace(config, network=replace(config.network, width=8))
     with pytest.raises(UsageError, match="another network or training") as error:

@@ -1,24 +1,36 @@
 """Synthetic faces with exact labels: heads, skins, light, camera and what covers a face."""
 
 from facelume.data.synthetic.config import SyntheticConfig
-from facelume.data.synthetic.faces import SyntheticFaces, load_environment_maps, stack
+from facelume.data.synthetic.faces import SyntheticFace, SyntheticFaces, load_environment_maps, stack
 from facelume.data.synthetic.scene import SyntheticScene
-from facelume.data.synthetic.shards import drawn_with, generate, read_shard
-from facelume.data.synthetic.skin import random_skin
+from facelume.data.synthetic.shards import (
+    SHARD_FACES,
+    draw_shard,
+    drawn_with,
+    generate,
+    read_shard,
+    shard_paths,
+)
+from facelume.data.synthetic.skin import SyntheticSkin, random_skin
 from facelume.data.synthetic.skin_config import SkinConfig
 from facelume.data.synthetic.skin_detail import MELANIN, procedural_detail
 
 __all__ = [
     "MELANIN",
+    "SHARD_FACES",
     "SkinConfig",
     "SyntheticConfig",
+    "SyntheticFace",
     "SyntheticFaces",
     "SyntheticScene",
+    "SyntheticSkin",
+    "draw_shard",
     "drawn_with",
     "generate",
     "load_environment_maps",
     "procedural_detail",
     "random_skin",
     "read_shard",
+    "shard_paths",
     "stack",
 ]

@@ -16,6 +16,8 @@ from facelume.data.synthetic.light import SceneLight, Surroundings
 
 _AHEAD = (0.0, 0.0, 1.0)
 _BRIGHT_PERCENT, _LARGEST_VALUE = 80, 8.0
+# Blur of the surroundings, pixels of their map: out of focus; some maps have dark rings at their lamps.
+_FOCUS = 0.7
 # Spread of the logarithm of each colour of a wall.
 _WALL_TINT = 0.5
 
@@ -53,7 +55,9 @@ def _surroundings(surroundings: Surroundings, size: int, zoom: float) -> Float[n
     slope = zoom / CROP_CAMERA.focal_px
     rays = np.stack([x * slope, -y * slope, -np.ones_like(x)], axis=-1)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    return surroundings.seen_along(rays).astype(np.float32)
+    seen = surroundings.seen_along(rays)
+    pixel = np.pi / surroundings.radiance.shape[0] / slope * size / CROP_CAMERA.width_px
+    return gaussian_filter(seen, (_FOCUS * pixel, _FOCUS * pixel, 0), truncate=2.5).astype(np.float32)
 
 
 def _piece(

@@ -9,6 +9,7 @@ from facelume.data.synthetic.camera_config import CameraConfig
 from facelume.data.synthetic.cover_config import BackdropConfig, OccluderConfig
 from facelume.data.synthetic.light_config import LightConfig
 from facelume.data.synthetic.skin_config import SkinConfig
+from facelume.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,30 @@ class MaterialConfig(Distributions):
 
 
 @dataclass(frozen=True)
+class GroupConfig(Distributions):
+    """How scenes, heads and skins are combined where many pictures are drawn.
+
+    A head is drawn once and seen in several scenes, each of another pose, expression, light and camera; it is
+    given several skins, and each of these people is photographed in all the scenes.
+
+    Attributes:
+        num_scenes: Scenes of each head: pictures of one person.
+        num_skins: Skins of each head: people.
+    """
+
+    num_scenes: int = 2
+    num_skins: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.num_scenes, self.num_skins) < 1:
+            raise UsageError(
+                f"GroupConfig.num_scenes and num_skins must be 1 or more, not {self.num_scenes} and "
+                f"{self.num_skins}"
+            )
+
+
+@dataclass(frozen=True)
 class SyntheticConfig:
     """What synthetic faces look like: everything that is drawn, and how often.
 
@@ -160,6 +185,7 @@ class SyntheticConfig:
         occluders: Hair, strands, glasses and hands.
         backdrop: What is behind the head.
         camera: What takes the picture.
+        group: How many pictures are drawn of one person, and how many people of one head.
         is_plain: Leave out every occluder and all flaws of the camera but its exposure: for measuring albedo.
     """
 
@@ -171,4 +197,5 @@ class SyntheticConfig:
     occluders: OccluderConfig = field(default_factory=OccluderConfig)
     backdrop: BackdropConfig = field(default_factory=BackdropConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
+    group: GroupConfig = field(default_factory=GroupConfig)
     is_plain: bool = False

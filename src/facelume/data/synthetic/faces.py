@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float16, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -32,6 +33,7 @@ from facelume.reflectance import srgb_from_linear
 ALBEDO_SIZE = 256
 HELD_OUT_MAPS = ("city", "park", "hall", "sunrise", "spruit_sunrise")
 """Environment maps that no training may use."""
+_LARGEST_RADIANCE = 60000.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class SyntheticFace:
         skin_linear: Mean colour of the bare skin, under hair and make-up, linear.
         pose: Rotation vector and translation (metres) in the crop camera.
         landmarks_px: The 478 points in crop pixels.
+        shading: Irradiance / pi at each pixel before ``gain``, shadows included, linear; 0 off the head.
+        highlight: Light reflected at the surface of the skin, likewise; neither knows what covers the face.
+        person: Number of the person: pictures of one person show the same head and skin.
     """
 
     picture_file: UInt8[np.ndarray, " b"]
@@ -63,6 +68,9 @@ class SyntheticFace:
     skin_linear: Float[np.ndarray, " 3"]
     pose: Float[np.ndarray, " 6"]
     landmarks_px: Float[np.ndarray, "478 2"]
+    shading: Float16[np.ndarray, "224 224 3"]
+    highlight: Float16[np.ndarray, "224 224 3"]
+    person: int = 0
 
     @property
     def image_srgb(self) -> UInt8[np.ndarray, "224 224 3"]:
@@ -70,17 +78,24 @@ class SyntheticFace:
         return decoded(self.picture_file)
 
 
-def load_environment_maps(path: Path, *, held_out: bool = False) -> dict[str, Float[np.ndarray, "H W 3"]]:
-    """Read the training (or the held-out) maps of an ``.npz`` of lat-long HDR maps.
+def load_environment_maps(
+    paths: Path | Sequence[Path], *, held_out: bool = False
+) -> dict[str, Float[np.ndarray, "H W 3"]]:
+    """Read the training (or the held-out) maps of one or several ``.npz`` of lat-long HDR maps.
 
     Raises:
         UsageError: There is no such file.
     """
-    if not path.is_file():
-        raise UsageError(f"no environment maps at {path}: point the configuration at the .npz with the maps")
-    with np.load(path, allow_pickle=False) as archive:
-        names = [name for name in archive.files if (name in HELD_OUT_MAPS) == held_out]
-        return {name: np.minimum(archive[name].astype(np.float32), 60000.0) for name in names}
+    maps: dict[str, Float[np.ndarray, "H W 3"]] = {}
+    for path in [paths] if isinstance(paths, Path) else paths:
+        if not path.is_file():
+            raise UsageError(
+                f"no environment maps at {path}: point the configuration at the .npz with the maps"
+            )
+        with np.load(path, allow_pickle=False) as archive:
+            names = [name for name in archive.files if (name in HELD_OUT_MAPS) == held_out]
+            maps |= {name: np.minimum(archive[name].astype(np.float32), _LARGEST_RADIANCE) for name in names}
+    return maps
 
 
 class SyntheticFaces:
@@ -88,6 +103,7 @@ class SyntheticFaces:
 
     Attributes:
         model: The face model.
+        environment_maps: Lat-long maps of radiance.
         config: What they look like.
         fingerprint: What a picture depends on, the source of randomness apart.
 
@@ -104,14 +120,23 @@ class SyntheticFaces:
         config: SyntheticConfig,
     ) -> None:
         self.model = model
-        self.scenes = SyntheticScenes(model, environment_maps, config)
+        self.environment_maps = list(environment_maps)
         self.config = config
         self.fingerprint: Fingerprint = {
             "face_model": model.asset_sha256,
             "config": plain(asdict(config)),
             "environment_maps": _digest(environment_maps),
         }
-        self.skins = SyntheticSkins(model, config.skin, ALBEDO_SIZE)
+
+    @cached_property
+    def scenes(self) -> SyntheticScenes:
+        """Draws the scenes; set up when the first is drawn."""
+        return SyntheticScenes(self.model, self.environment_maps, self.config)
+
+    @cached_property
+    def skins(self) -> SyntheticSkins:
+        """Draws the skins, likewise."""
+        return SyntheticSkins(self.model, self.config.skin, ALBEDO_SIZE)
 
     def draw(
         self, rng: np.random.Generator, skin: SyntheticSkin | Float[Tensor, "3 s s"] | None = None
@@ -163,7 +188,34 @@ class SyntheticFaces:
             skin_linear=skin_linear.astype(np.float32),
             pose=scene.pose.astype(np.float32),
             landmarks_px=scene.landmarks_px.astype(np.float32),
+            shading=_half(scene.shading),
+            highlight=_half(scene.highlight),
         )
+
+    def draw_group(self, rng: np.random.Generator, first_person: int = 0) -> list[SyntheticFace]:
+        """Draw a head in several scenes, and photograph it in each of them with each of several skins.
+
+        Args:
+            rng: Source of everything random.
+            first_person: Number of the first of its people.
+        """
+        group, identity = self.config.group, self.scenes.draw_identity(rng)
+        scenes = [self.scenes.draw(rng, identity) for _ in range(group.num_scenes)]
+        faces = []
+        for person in range(first_person, first_person + group.num_skins):
+            skin = self.skins.draw(rng)
+            faces += [replace(self.photograph(scene, rng, skin), person=person) for scene in scenes]
+        return faces
+
+
+def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
+    """Arrays by field, one row per picture, as :func:`facelume.data.synthetic.read_shard` gives them."""
+    names = [f.name for f in fields(SyntheticFace) if f.name != "picture_file"]
+    return {name: np.stack([getattr(face, name) for face in faces]) for name in (*names, "image_srgb")}
+
+
+def _half(light: Float[np.ndarray, "h w 3"]) -> Float16[np.ndarray, "h w 3"]:
+    return light.clip(0, np.finfo(np.float16).max).astype(np.float16)
 
 
 def _lit_picture(scene: SyntheticScene, skin: SyntheticSkin) -> Float[np.ndarray, "224 224 3"]:
@@ -189,9 +241,3 @@ def _digest(maps: Sequence[Float[np.ndarray, "H W 3"]]) -> str:
     for radiance in maps:
         digest.update(np.ascontiguousarray(radiance, np.float32).tobytes())
     return digest.hexdigest()
-
-
-def stack(faces: Sequence[SyntheticFace]) -> dict[str, np.ndarray]:
-    """Stack pictures and labels field by field: field name to array, one row per picture."""
-    names = [f.name for f in fields(SyntheticFace) if f.name != "picture_file"]
-    return {name: np.stack([getattr(face, name) for face in faces]) for name in ("image_srgb", *names)}

@@ -43,6 +43,9 @@ collects all of it reads 0.028."""
 _LARGEST_SURFACE_SHARE = 0.6
 """Of what is seen of a part: the darkest lips are not black."""
 
+_BLUEST_LIPS = 0.55
+"""Blue over red: nobody's lips of the set exceed it."""
+
 _TONE_RANGE = (-1.8, 0.62)
 """Log luminance of the darkest and lightest person about the mean: the slopes are not led beyond it."""
 
@@ -181,6 +184,8 @@ def sample_part_colours(log_skin: Rgb, rng: np.random.Generator) -> dict[str, Rg
         residual = np.linalg.cholesky(correlation) @ rng.normal(size=3) * np.array(part.spread)
         seen = np.exp(part.mean_seen(seen_skin) + residual)
         albedo = (seen - np.minimum(part.surface, _LARGEST_SURFACE_SHARE * seen)) / np.exp(part.shade)
+        if name == "lips":
+            albedo[2] = min(albedo[2], _BLUEST_LIPS * albedo[0])
         colours[name] = np.log(np.clip(albedo, *_COLOUR_RANGE))
     return colours
 

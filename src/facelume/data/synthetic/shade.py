@@ -38,6 +38,10 @@ _AMBIENT_GLOSS = 0.6
 # Gloss and GGX roughness of eyes and of what is wet in the mouth: smoother than any skin.
 _EYE_GLOSS, _EYE_ROUGHNESS = 2.0, 0.12
 _WET_GLOSS, _WET_ROUGHNESS = 1.5, 0.25
+# Occlusion is that of a closed mouth: what shows of teeth and tongue when it opens sees at least this share
+# of the light around the head.
+_SHOWN_IN_OPEN_MOUTHS = (FacePart.UPPER_TEETH, FacePart.LOWER_TEETH, FacePart.TONGUE)
+_LEAST_MOUTH_SHARE = 0.3
 # Forehead and nose on the open model's atlas: half width, height over the middle, half height; atlas sides.
 _T_ZONE_WIDTH, _T_ZONE_HEIGHT, _T_ZONE_EXTENT = 0.09, 0.12, 0.25
 # Radius of the bleeding light of each colour over red's; below the least radius light is left as it is.
@@ -202,6 +206,8 @@ def shade_head(
     )
     view = functional.normalize(-points, dim=-1)
     open_share = occlusion.flatten()[pixels][:, None]
+    shows = is_part(part, _SHOWN_IN_OPEN_MOUTHS)[:, None]
+    open_share = torch.where(shows, open_share.clamp_min(_LEAST_MOUTH_SHARE), open_share)
     is_eye = is_part(part, EYE_PARTS)
     is_wet = is_part(part, MOUTH_PARTS)
     gloss = sample_map(material.gloss_map, buffers.uv)[0, 0].flatten()[pixels] * material.specular_strength

@@ -19,7 +19,7 @@ from facelume.data.augment import (
     random_placement,
 )
 from facelume.data.crops import CropCache
-from facelume.data.synthetic import read_shard
+from facelume.data.synthetic import read_shard, shard_paths
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.fitting import landmark_basis
@@ -34,6 +34,8 @@ from facelume.types import on_device
 from facelume.uv import resize_map
 
 _WORST_RESIDUAL_PX = 5.0
+_LABELS = ("identity", "expression", "albedo", "light_sh", "landmarks_px")
+_READ = ("image_srgb", "parsing", *_LABELS)
 
 
 def placed_light(
@@ -63,15 +65,15 @@ class SyntheticCrops:
     """
 
     def __init__(self, folder: Path, side_px: int, model: FaceModel) -> None:
-        paths = sorted(folder.glob("*.npz"))
+        paths = shard_paths(folder)
         if not paths:
             raise UsageError(f"no synthetic faces in {folder}: draw some, or leave data.synthetic out")
-        shards = [read_shard(path, model.asset_sha256) for path in paths]
+        shards = [read_shard(path, model.asset_sha256, _READ) for path in paths]
         self.images = torch.cat([_shrunk(shard["image_srgb"], side_px) for shard in shards])
         self.parsing = torch.cat([_shrunk(shard["parsing"][..., None], side_px // 4) for shard in shards])
         self.labels = {
             name: torch.from_numpy(np.concatenate([shard[name] for shard in shards])).float()
-            for name in ("identity", "expression", "albedo", "light_sh", "landmarks_px")
+            for name in _LABELS
         }
 
     def __len__(self) -> int:

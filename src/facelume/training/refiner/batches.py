@@ -1,87 +1,20 @@
-"""Faces prepared for the refinement: unwrapped once, kept as small integer maps, augmented when drawn."""
+"""Batches of prepared faces: drawn at random, in pairs of one person, decoded and augmented."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int8, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.illumination import mirror_sh
 from facelume.refinement.refine import RefinerInput
 from facelume.reflectance import linear_from_srgb
 from facelume.training.refiner.config import FaceAugmentConfig
-
-
-@dataclass(frozen=True)
-class PreparedFaces:
-    """A shard of faces in the atlas; colours are sRGB-encoded.
-
-    Attributes:
-        texture: Unwrapped photo.
-        visibility: In 1/255.
-        normals: Unit normals in the light frame, in 1/127.
-        prior: Prior albedo.
-        truth: True albedo; zeros where ``has_truth`` is False.
-        has_truth: Which faces are synthetic.
-        coarse_light: SH radiance in the light frame.
-        coarse_map: The same per texel, shadows included, channel ``3 k + rgb``.
-        exposure: Colour of the light on the skin.
-        tone_error: Log of the tone that the preparation took for the skin's over the true one, per colour; 0
-            where no truth is known.
-        image: The crop.
-        face_mask: M_face of the crop, 0 or 255.
-        identity: Coefficients of the mesh that unwrapped the photo.
-        expression: Likewise.
-        pose: Rotation vector and translation (metres), likewise.
-    """
-
-    texture: UInt8[np.ndarray, "n 3 s s"]
-    visibility: UInt8[np.ndarray, "n s s"]
-    normals: Int8[np.ndarray, "n 3 s s"]
-    prior: UInt8[np.ndarray, "n 3 s s"]
-    truth: UInt8[np.ndarray, "n 3 s s"]
-    has_truth: Bool[np.ndarray, " n"]
-    coarse_light: Float[np.ndarray, "n 9 3"]
-    coarse_map: Float[np.ndarray, "n 27 l l"]
-    exposure: Float[np.ndarray, "n 3"]
-    tone_error: Float[np.ndarray, "n 3"]
-    image: UInt8[np.ndarray, "n 224 224 3"]
-    face_mask: UInt8[np.ndarray, "n 224 224"]
-    identity: Float[np.ndarray, "n I"]
-    expression: Float[np.ndarray, "n E"]
-    pose: Float[np.ndarray, "n 6"]
-
-    def __len__(self) -> int:
-        return len(self.has_truth)
-
-    def save(self, path: Path, fingerprint: Fingerprint) -> None:
-        """Write an uncompressed ``.npz``, whole or not at all.
-
-        Args:
-            path: The file.
-            fingerprint: What the faces were made from.
-        """
-        save_stamped(path, {f.name: getattr(self, f.name) for f in fields(self)}, fingerprint)
-
-    @staticmethod
-    def load(path: Path, fingerprint: Fingerprint) -> PreparedFaces:
-        """Read what :meth:`save` wrote.
-
-        Args:
-            path: The file.
-            fingerprint: What the faces would be made from now.
-
-        Raises:
-            UsageError: They were made from something else, or the file is damaged.
-        """
-        names = [f.name for f in fields(PreparedFaces)]
-        return PreparedFaces(**load_stamped(path, names, fingerprint, "prepared faces"))
+from facelume.training.refiner.prepared import MAP_KINDS, PreparedFaces, decoded_map
 
 
 @dataclass(frozen=True)
@@ -92,7 +25,13 @@ class RefinerBatch:
         maps: Input of the refinement.
         truth: True albedo in the tone that was taken for the skin's, linear; zeros where there is none. The
             tone of a skin is judged before the refinement and is not its task.
+        truth_shading: True irradiance / pi of each seen texel as the photo shows it (exposure and white
+            balance included), shadows included, linear, over the same tone; zeros where there is no truth.
+        truth_highlight: True reflection at the surface of the skin, likewise.
         has_truth: 1 for synthetic faces.
+        skin_linear: True mean colour of the skin, linear; zeros where there is no truth.
+        gain: True exposure and white balance of the photo, factor on each linear colour; zeros likewise.
+        person: Faces of one person have one number.
         image_srgb: Crops.
         face_mask: M_face of the crops, 0 or 1.
         identity: Coefficients of the mesh.
@@ -102,7 +41,12 @@ class RefinerBatch:
 
     maps: RefinerInput
     truth: Float[Tensor, "b 3 s s"]
+    truth_shading: Float[Tensor, "b 3 s s"]
+    truth_highlight: Float[Tensor, "b 3 s s"]
     has_truth: Float[Tensor, " b"]
+    skin_linear: Float[Tensor, "b 3"]
+    gain: Float[Tensor, "b 3"]
+    person: Int[Tensor, " b"]
     image_srgb: Float[Tensor, "b 3 224 224"]
     face_mask: Float[Tensor, "b 1 224 224"]
     identity: Float[Tensor, "b I"]
@@ -122,54 +66,98 @@ def to_batch(
     Args:
         items: Shard and row of each face.
         augment: Strength of the changes. Only the maps are augmented; a mirrored face cannot be
-            compared with its crop, so pass ``None`` where the image is needed.
+            compared with its crop, so pass ``None`` where the image is needed. Faces of one person are
+            mirrored together.
         rng: Source of the changes.
         device: Where the batch is decoded.
     """
+    faces = [shard[row] for shard, row in items]
 
-    def stacked(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(shard, name)[row] for shard, row in items])).to(device)
+    def stacked(values: Iterable[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(list(values))).to(device)
 
-    texture = linear_from_srgb(stacked("texture").float() / 255.0)
-    prior = linear_from_srgb(stacked("prior").float() / 255.0)
-    truth = linear_from_srgb(stacked("truth").float() / 255.0)
-    visibility = stacked("visibility").float() / 255.0
-    normals = stacked("normals").float() / 127.0
-    light, light_map = stacked("coarse_light").float(), stacked("coarse_map").float()
-    exposure = stacked("exposure").float()
-    truth = (truth * torch.exp(stacked("tone_error").float())[..., None, None]).clamp(0.0, 1.0)
+    person = torch.tensor([face.person for face in faces], device=device)
+    change = _Change.none(len(faces), device)
     if augment is not None and rng is not None:
-        shift = rng.normal(0, augment.tone_sigma, size=(len(items), 1))
-        shift = shift + rng.normal(0, augment.tone_hue_sigma, size=(len(items), 3))
-        gain = torch.from_numpy(np.exp(shift).astype(np.float32)).to(device)
-        # Another tone under another light is the same photo.
-        prior, truth = ((albedo * gain[..., None, None]).clamp(0.0, 1.0) for albedo in (prior, truth))
-        light, exposure = light / gain[:, None], exposure / gain
-        light_map = light_map / gain.repeat(1, 9)[..., None, None]
-        mirror = torch.from_numpy(rng.random(len(items)) < augment.mirror_fraction).to(device)
-        texture, prior, truth, visibility = (
-            _mirrored(x, mirror) for x in (texture, prior, truth, visibility)
-        )
-        flip_x = normals.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
-        normals = torch.where(mirror[:, None, None, None], normals.flip(-1) * flip_x, normals)
-        light = torch.where(mirror[:, None, None], mirror_sh(light), light)
-        turned = mirror_sh(light_map.flip(-1).movedim(1, -1).unflatten(-1, (9, 3))).flatten(-2).movedim(-1, 1)
-        light_map = torch.where(mirror[:, None, None, None], turned, light_map)
-    has_truth = torch.tensor([float(shard.has_truth[row]) for shard, row in items], device=device)
+        change = _Change.drawn(augment, rng, [face.person for face in faces], device)
+    names = [field.name for field in fields(RefinerInput)]
+    maps = {name: decoded_map(name, stacked(face.maps[name] for face in faces)) for name in names}
+    # Another tone under another light is the same photo.
+    tone = change.tone * torch.exp(stacked(face.tone_error for face in faces).float())
+    albedo_gain, light_gain = tone[:, :, None, None], 1.0 / tone[:, :, None, None]
+    truth = linear_from_srgb(stacked(face.truth for face in faces).float() / 255.0)
     return RefinerBatch(
-        maps=RefinerInput(texture, visibility, normals, prior, light, light_map, exposure),
-        truth=truth,
-        has_truth=has_truth,
-        image_srgb=stacked("image").movedim(-1, 1).float() / 255.0,
-        face_mask=(stacked("face_mask") > 127).float()[:, None],
-        identity=stacked("identity").float(),
-        expression=stacked("expression").float(),
-        pose=stacked("pose").float(),
+        maps=RefinerInput(**{name: change.of_map(name, values) for name, values in maps.items()}),
+        truth=change.mirrored((truth * albedo_gain).clamp(0.0, 1.0)),
+        truth_shading=change.mirrored(stacked(face.truth_shading for face in faces).float() * light_gain),
+        truth_highlight=change.mirrored(stacked(face.truth_highlight for face in faces).float()),
+        has_truth=torch.tensor([float(face.has_truth) for face in faces], device=device),
+        skin_linear=stacked(face.skin_linear for face in faces).float(),
+        gain=stacked(face.gain for face in faces).float(),
+        person=person,
+        image_srgb=stacked(face.image_srgb for face in faces).movedim(-1, 1).float() / 255.0,
+        face_mask=stacked(face.face_mask for face in faces).float()[:, None],
+        identity=stacked(face.identity for face in faces).float(),
+        expression=stacked(face.expression for face in faces).float(),
+        pose=stacked(face.pose for face in faces).float(),
     )
 
 
-def _mirrored(maps: Tensor, mirror: Tensor) -> Tensor:
-    return torch.where(mirror.reshape(-1, *[1] * (maps.ndim - 1)), maps.flip(-1), maps)
+@dataclass(frozen=True)
+class _Change:
+    """How each face of a batch is augmented.
+
+    Attributes:
+        tone: Factor on each linear colour of the albedo; the light takes the opposite.
+        is_mirrored: Whether left and right change places.
+    """
+
+    tone: Float[Tensor, "b 3"]
+    is_mirrored: Tensor
+
+    @staticmethod
+    def none(count: int, device: torch.device | str) -> _Change:
+        """Leave everything as it is."""
+        return _Change(
+            torch.ones(count, 3, device=device), torch.zeros(count, dtype=torch.bool, device=device)
+        )
+
+    @staticmethod
+    def drawn(
+        config: FaceAugmentConfig, rng: np.random.Generator, people: Sequence[int], device: torch.device | str
+    ) -> _Change:
+        """A tone for each face and a mirror for each person."""
+        count = len(people)
+        overall = rng.normal(0, config.tone_sigma, size=(count, 1))
+        hue = rng.normal(0, config.tone_hue_sigma, size=(count, 3))
+        tone = torch.from_numpy(np.exp(overall + hue).astype(np.float32)).to(device)
+        mirror = dict(zip(people, (rng.random(count) < config.mirror_fraction).tolist(), strict=True))
+        return _Change(tone, torch.tensor([mirror[person] for person in people], device=device))
+
+    def of_map(self, name: str, values: Tensor) -> Tensor:
+        """One map of the refinement's input."""
+        kind = MAP_KINDS[name]
+        if kind == "exposure":
+            return values / self.tone
+        if kind == "sh":
+            values = values / self.tone[:, None]
+            return torch.where(self.is_mirrored[:, None, None], mirror_sh(values), values)
+        if kind == "sh_map":
+            per_texel = (values.movedim(1, -1).unflatten(-1, (9, 3))) / self.tone[:, None, None, None]
+            mirrored = mirror_sh(per_texel.flip(2))
+            chosen = torch.where(self.is_mirrored[:, None, None, None, None], mirrored, per_texel)
+            return chosen.flatten(-2).movedim(-1, 1)
+        if kind == "albedo":
+            values = (values * self.tone[:, :, None, None]).clamp(0.0, 1.0)
+        values = self.mirrored(values)
+        if kind == "direction":
+            flip_x = values.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
+            values = torch.where(self.is_mirrored[:, None, None, None], values * flip_x, values)
+        return values
+
+    def mirrored(self, maps: Tensor) -> Tensor:
+        """Flip the maps of mirrored faces."""
+        return torch.where(self.is_mirrored.reshape(-1, *[1] * (maps.ndim - 1)), maps.flip(-1), maps)
 
 
 class FaceDraw:
@@ -178,23 +166,50 @@ class FaceDraw:
     Args:
         shards: Where to draw from.
         synthetic_share: Share of faces with truth in each batch; as they come where ``None``.
+        pair_share: Share of faces that come with another picture of the same person, where there is one;
+            the two are neighbours in the batch.
     """
 
-    def __init__(self, shards: Sequence[PreparedFaces], synthetic_share: float | None) -> None:
-        everything = [(shard, row) for shard in shards for row in range(len(shard))]
-        self._everything = everything
-        self._synthetic = [item for item in everything if item[0].has_truth[item[1]]]
-        self._real = [item for item in everything if not item[0].has_truth[item[1]]]
-        is_mixed = bool(self._synthetic and self._real)
-        self._share = synthetic_share if is_mixed else None
+    def __init__(
+        self, shards: Sequence[PreparedFaces], synthetic_share: float | None, pair_share: float = 0.0
+    ) -> None:
+        self._synthetic = _Pool(shards, pair_share, has_truth=True)
+        self._real = _Pool(shards, pair_share, has_truth=False)
+        total = len(self)
+        self._share = len(self._synthetic) / max(total, 1)
+        if synthetic_share is not None and len(self._synthetic) and len(self._real):
+            self._share = synthetic_share
 
     def __len__(self) -> int:
-        return len(self._everything)
+        return len(self._synthetic) + len(self._real)
 
     def draw(self, number: int, rng: np.random.Generator) -> list[tuple[PreparedFaces, int]]:
         """One batch: shard and row of each face."""
-        if self._share is None:
-            return [self._everything[i] for i in rng.integers(len(self._everything), size=number)]
         num_synthetic = int(rng.binomial(number, self._share))
-        chosen = [self._synthetic[i] for i in rng.integers(len(self._synthetic), size=num_synthetic)]
-        return chosen + [self._real[i] for i in rng.integers(len(self._real), size=number - num_synthetic)]
+        return self._synthetic.draw(num_synthetic, rng) + self._real.draw(number - num_synthetic, rng)
+
+
+class _Pool:
+    """Faces of one kind, and which of them show the same person."""
+
+    def __init__(self, shards: Sequence[PreparedFaces], pair_share: float, *, has_truth: bool) -> None:
+        self._items: list[tuple[PreparedFaces, int]] = []
+        by_person: dict[int, list[int]] = {}
+        for shard in shards:
+            for row in np.flatnonzero(shard.has_truth == has_truth).tolist():
+                by_person.setdefault(int(shard.person[row]), []).append(len(self._items))
+                self._items.append((shard, row))
+        self._people = [places for places in by_person.values() if len(places) > 1]
+        self._pair_share = pair_share if self._people else 0.0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def draw(self, number: int, rng: np.random.Generator) -> list[tuple[PreparedFaces, int]]:
+        places: list[int] = []
+        for _ in range(int(rng.binomial(number // 2, self._pair_share))):
+            person = self._people[int(rng.integers(len(self._people)))]
+            places += [person[k] for k in rng.choice(len(person), size=2, replace=False)]
+        if len(places) < number:
+            places += rng.integers(len(self._items), size=number - len(places)).tolist()
+        return [self._items[place] for place in places]

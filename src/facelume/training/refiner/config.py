@@ -53,11 +53,14 @@ class RefinerDataConfig:
         photos: Folder with the photo sets (see :func:`facelume.data.photos.load_photo_records`), or None.
         photo_sets: Sets to learn from; only photos with a parsing mask, and sets in ``clear_sets``, are used.
         clear_sets: Sets whose faces are bare, so that no parsing mask is needed.
-        environment_maps: ``.npz`` of lat-long HDR maps for the synthetic faces, or None for studio lamps.
+        photo_groups: CSV of photos of one person each (see :mod:`facelume.data.photo_groups`), or None.
+        environment_maps: ``.npz`` files of lat-long HDR maps for the synthetic faces; none for lamps alone.
+        drawn: Folder for the synthetic faces before they are prepared; by default in ``prepared``.
         num_synthetic: Synthetic faces to draw for training.
         num_synthetic_validation: Synthetic faces to draw for validation, under held-out maps.
         synthetic: What synthetic faces look like.
         synthetic_share: Share of synthetic faces in a batch; as they come where None.
+        pair_share: Share of faces that come with another picture of the same person, where there is one.
         label_errors: Errors of the labels of synthetic faces.
         augment: Changes of faces while they are drawn, or None (``space`` ``atlas`` only, and not in steps
             that render the crop).
@@ -70,15 +73,23 @@ class RefinerDataConfig:
     photos: Path | None = None
     photo_sets: tuple[str, ...] = ("celebahq", "london")
     clear_sets: tuple[str, ...] = ("london",)
-    environment_maps: Path | None = None
+    photo_groups: Path | None = None
+    environment_maps: tuple[Path, ...] = ()
+    drawn: Path | None = None
     num_synthetic: int = 2400
     num_synthetic_validation: int = 80
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float | None = None
+    pair_share: float = 0.0
     label_errors: LabelErrorConfig = field(default_factory=LabelErrorConfig)
     augment: FaceAugmentConfig | None = None
     prior_weights: str | None = "prior"
     tone_weights: str = "tone"
+
+    @property
+    def drawn_folder(self) -> Path:
+        """Synthetic faces that are not prepared yet."""
+        return self.drawn or self.prepared / "drawn"
 
     @property
     def train_folder(self) -> Path:
@@ -108,6 +119,7 @@ class LossWeights:
         coarse_image: The coarse-light rendering itself, absolute difference (ours).
         albedo_truth: Absolute albedo error where the truth is known (ours).
         albedo_shape: The same up to one offset per face and channel (ours).
+        same_albedo: Coarse albedo equal in two pictures of one person (ours); needs ``data.pair_share``.
         light_smoothness: Steps of the light between texels (ours).
         light_hue: Colour of the detailed light near the coarse one's (ours).
         confidence: Cross-entropy of the confidence where the truth is known (ours).
@@ -124,6 +136,7 @@ class LossWeights:
     coarse_image: float = 0.0
     albedo_truth: float = 0.0
     albedo_shape: float = 0.0
+    same_albedo: float = 0.0
     light_smoothness: float = 0.0
     light_hue: float = 0.0
     confidence: float = 0.0

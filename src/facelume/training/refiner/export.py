@@ -15,6 +15,7 @@ from facelume.data.provenance import (
 )
 from facelume.face_model import FaceModel
 from facelume.networks.refiner import Refiner
+from facelume.networks.unet_refiner import UNetRefiner
 from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.loop import Trained
 from facelume.training.refiner.config import RefinerTrainingConfig
@@ -31,7 +32,7 @@ def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
     data = config.data
     sources: list[DataSource] = []
     if data.num_synthetic > 0:
-        sources += [OPEN_MODEL_FACES] + ([ENVIRONMENT_MAPS] if data.environment_maps is not None else [])
+        sources += [OPEN_MODEL_FACES] + ([ENVIRONMENT_MAPS] if data.environment_maps else [])
     if data.photos is not None:
         sources += photo_sources(data.photos, data.photo_sets)
     if data.prior_weights is not None:
@@ -52,7 +53,7 @@ def export_weights(
         model: The face model whose atlas and prior albedo it learned on.
         folder: Folder of weights; by default ``weights`` in the run's output.
     """
-    network = cast(Refiner, trained.network)
+    network = cast(Refiner | UNetRefiner, trained.network)
     release = Release(
         weights_id=config.weights_id or f"refiner-{config.output.name}",
         kind="refiner",

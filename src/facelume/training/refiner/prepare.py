@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.camera import CROP_SIZE_PX, CropTransform, sample_crop
+from facelume.camera import CROP_CAMERA, CROP_SIZE_PX, CropTransform, sample_crop
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
 from facelume.fitting.landmarks import LandmarkBasis, landmark_basis
@@ -21,15 +21,19 @@ from facelume.networks.prior import PriorNetwork
 from facelume.networks.tone import ToneNetwork
 from facelume.pipeline.alignment import crop_of_landmarks, fit_start, read_prior, settle_fit
 from facelume.pipeline.posed_face import PosedFace
-from facelume.refinement.inputs import FaceInPhoto, InputBasis, input_basis, prepare_input, unwrap_face
+from facelume.refinement.inputs import (
+    FaceInPhoto,
+    InputBasis,
+    PreparedInput,
+    input_basis,
+    prepare_input,
+    unwrap_face,
+)
 from facelume.refinement.refine import resize_input
-from facelume.reflectance import linear_from_srgb, srgb_from_linear
-from facelume.training.refiner.batches import PreparedFaces
+from facelume.reflectance import linear_from_srgb
 from facelume.training.refiner.config import LabelErrorConfig
-from facelume.uv import resize_map
-
-COARSE_MAP_SIZE = 32
-"""Texels along an edge of the kept map of the coarse light; shadows that a mean head casts are soft."""
+from facelume.training.refiner.prepared import PreparedFace, encoded_maps, in_bytes, in_half, picture_file
+from facelume.uv import resize_map, unwrap_crop
 
 PREPARATION_VERSION = 3
 """Part of every shard's fingerprint: counted up when the same photo would give other maps."""
@@ -62,6 +66,25 @@ def preparation_tools(
 
 
 @dataclass(frozen=True, eq=False)
+class FaceTruth:
+    """What is known of a synthetic face.
+
+    Attributes:
+        albedo_srgb: Albedo in the atlas, sRGB-encoded.
+        shading: Irradiance / pi at each photo pixel, exposed as the photo, linear; 0 off the head.
+        highlight: Reflection at the surface, likewise.
+        skin_linear: Mean colour of the skin, linear.
+        gain: Exposure and white balance of the photo, factor on each linear colour.
+    """
+
+    albedo_srgb: UInt8[np.ndarray, "t t 3"]
+    shading: Float[np.ndarray, "H W 3"]
+    highlight: Float[np.ndarray, "H W 3"]
+    skin_linear: Float[np.ndarray, " 3"]
+    gain: Float[np.ndarray, " 3"]
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledFace:
     """A photo with what is known about its face.
 
@@ -70,25 +93,37 @@ class LabelledFace:
         landmarks_px: The 478 points in photo pixels.
         parsing: Share of bare face at each photo pixel, in [0, 1]; None where nobody drew it: the prior
             network says it then, and without one the whole picture counts as bare.
-        albedo_srgb: True albedo in the atlas where it is known.
+        truth: Of a synthetic face.
+        person: Number of the person.
     """
 
     photo_srgb: UInt8[np.ndarray, "H W 3"]
     landmarks_px: Float[np.ndarray, "478 2"]
     parsing: Float[np.ndarray, "H W"] | None = None
-    albedo_srgb: UInt8[np.ndarray, "t t 3"] | None = None
+    truth: FaceTruth | None = None
+    person: int = 0
 
 
 @torch.no_grad()
-def prepare(faces: Sequence[LabelledFace], tools: PreparationTools) -> PreparedFaces:
-    """Crop, fit and unwrap labelled faces, and fit their prior albedo and coarse light."""
-    prepared = [_prepare_face(face, tools) for face in faces]
-    return PreparedFaces(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in prepared]) for f in fields(PreparedFaces)}
-    )
+def prepare(faces: Sequence[LabelledFace], tools: PreparationTools) -> list[PreparedFace]:
+    """Crop, fit and unwrap labelled faces, and fit their prior albedo and coarse light.
+
+    Faces with the same landmarks are one head with several skins: it is fitted once.
+    """
+    heads: dict[bytes, tuple[CropTransform, PosedFace, Float[Tensor, "1 224 224"]]] = {}
+    prepared = []
+    for face in faces:
+        key = face.landmarks_px.tobytes()
+        if key not in heads:
+            heads[key] = _placed(face, tools)
+        prepared.append(prepare_posed(face, *heads[key], tools))
+    return prepared
 
 
-def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFaces:
+def _placed(
+    face: LabelledFace, tools: PreparationTools
+) -> tuple[CropTransform, PosedFace, Float[Tensor, "1 224 224"]]:
+    """Crop, shape and pose, and share of bare face at each crop pixel."""
     points_px = face.landmarks_px.astype(np.float64)
     crop = crop_of_landmarks(points_px, tools.landmarks)
     prior = None if tools.prior is None else read_prior(sample_crop(face.photo_srgb, crop), tools.prior)
@@ -103,10 +138,9 @@ def _prepare_face(face: LabelledFace, tools: PreparationTools) -> PreparedFaces:
     posed = PosedFace(tools.basis.model, fit.identity[0], fit.expression[0], pose)
     if face.parsing is not None:
         channels = np.repeat(face.parsing[..., None], 3, axis=-1)
-        parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
-    else:
-        parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
-    return prepare_posed(face, crop, posed, parsing, tools)
+        return crop, posed, torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
+    parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
+    return crop, posed, parsing
 
 
 def prepare_posed(
@@ -115,7 +149,7 @@ def prepare_posed(
     posed: PosedFace,
     parsing: Float[Tensor, "1 224 224"],
     tools: PreparationTools,
-) -> PreparedFaces:
+) -> PreparedFace:
     """Prepare one face whose crop, shape, pose and parsing are known.
 
     Args:
@@ -136,31 +170,61 @@ def prepare_posed(
     )
     prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, tools.tone)
     maps = resize_input(prepared.maps, tools.map_size)
-    truth, tone_error = torch.zeros_like(maps.prior_albedo), torch.zeros(1, 3)
-    if face.albedo_srgb is not None:
-        albedo_srgb = torch.from_numpy(face.albedo_srgb).movedim(-1, 0)[None].float() / 255.0
-        truth = functional.interpolate(albedo_srgb, size=truth.shape[-2:], mode="area")
-        tone_error = prepared.tone.log_albedo - true_tone(albedo_srgb, tools.basis)
     height_px, width_px = face.photo_srgb.shape[:2]
     face_mask = (parsing > 0.5) & posed.crop_buffers.face_mask
     face_mask &= torch.from_numpy(crop.pixels_inside(width_px, height_px))
-    return PreparedFaces(
-        texture=_bytes(srgb_from_linear(maps.texture)),
-        visibility=_bytes(maps.visibility),
-        normals=(maps.normals_light * 127).round().to(torch.int8).numpy(),
-        prior=_bytes(srgb_from_linear(maps.prior_albedo)),
-        truth=_bytes(truth),
-        has_truth=np.array([face.albedo_srgb is not None]),
-        coarse_light=maps.coarse_light.numpy(),
-        coarse_map=resize_map(maps.coarse_map, COARSE_MAP_SIZE).half().numpy(),
-        exposure=maps.exposure.numpy(),
-        tone_error=tone_error.numpy(),
-        image=_bytes(torch.from_numpy(in_photo.crop_srgb)[None]),
-        face_mask=_bytes(face_mask.float()),
-        identity=posed.identity[None].numpy(),
-        expression=posed.expression[None].numpy(),
-        pose=posed.pose[None].numpy(),
+    return PreparedFace(
+        maps=encoded_maps(maps),
+        **_true_maps(face, crop, posed, prepared, tools),
+        has_truth=face.truth is not None,
+        person=face.person,
+        picture_file=picture_file(in_photo.crop_srgb),
+        face_mask=face_mask[0].numpy(),
+        identity=posed.identity.numpy(),
+        expression=posed.expression.numpy(),
+        pose=posed.pose.numpy(),
     )
+
+
+def _true_maps(
+    face: LabelledFace,
+    crop: CropTransform,
+    posed: PosedFace,
+    prepared: PreparedInput,
+    tools: PreparationTools,
+) -> dict[str, np.ndarray]:
+    """The fields of :class:`PreparedFace` that are true, or zeros; light is unwrapped as the photo is."""
+    size, truth = tools.map_size, face.truth
+    if truth is None:
+        nothing = np.zeros((3, size, size), np.float16)
+        return {
+            "truth": np.zeros((3, size, size), np.uint8),
+            "truth_shading": nothing,
+            "truth_highlight": nothing,
+            "skin_linear": np.zeros(3, np.float32),
+            "tone_error": np.zeros(3, np.float32),
+            "gain": np.zeros(3, np.float32),
+        }
+    albedo_srgb = torch.from_numpy(truth.albedo_srgb).movedim(-1, 0)[None].float() / 255.0
+    albedo = functional.interpolate(albedo_srgb, size=(size, size), mode="area")
+    everywhere = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX)
+
+    def unwrapped(light: Float[np.ndarray, "H W 3"]) -> Float[Tensor, "3 s s"]:
+        # Photos, which are sampled there, end at 1; light does not.
+        brightest = max(float(light.max()), 1e-6)
+        picture = torch.from_numpy(sample_crop(light / brightest, crop)).permute(2, 0, 1)[None]
+        lit = unwrap_crop(picture * brightest, prepared.texels, posed.crop_buffers, CROP_CAMERA, everywhere)
+        is_seen = resize_map(lit.visibility[:, None], size) > 0
+        return (resize_map(lit.texture, size) * is_seen)[0]
+
+    return {
+        "truth": in_bytes(albedo[0]),
+        "truth_shading": in_half(unwrapped(truth.shading)),
+        "truth_highlight": in_half(unwrapped(truth.highlight)),
+        "skin_linear": truth.skin_linear.astype(np.float32),
+        "tone_error": (prepared.tone.log_albedo - true_tone(albedo_srgb, tools.basis))[0].numpy(),
+        "gain": truth.gain.astype(np.float32),
+    }
 
 
 def true_tone(albedo_srgb: Float[Tensor, "1 3 t t"], basis: InputBasis) -> Float[Tensor, "1 3"]:
@@ -169,12 +233,8 @@ def true_tone(albedo_srgb: Float[Tensor, "1 3 t t"], basis: InputBasis) -> Float
     return torch.log(albedo.flatten(2)[..., basis.tone_regions.skin].median(dim=-1).values.clamp(min=1e-3))
 
 
-def _bytes(values: Tensor) -> np.ndarray:
-    return (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
-
-
 def faces_from_synthetic(
-    shard: dict[str, np.ndarray], errors: LabelErrorConfig, rng: np.random.Generator
+    shard: Mapping[str, np.ndarray], errors: LabelErrorConfig, rng: np.random.Generator
 ) -> list[LabelledFace]:
     """Synthetic faces with the errors that a prior network makes: landmarks and parsing.
 
@@ -184,12 +244,12 @@ def faces_from_synthetic(
         rng: Source of the errors.
     """
     count = len(shard["image_srgb"])
-    landmarks: np.ndarray = shard["landmarks_px"].astype(np.float32)
-    together = rng.normal(0, errors.together_sigma_px, size=(count, 1, 2))
-    stretch = rng.normal(0, errors.stretch_sigma, size=(count, 1, 2))
-    together = together + stretch * (landmarks - CROP_SIZE_PX / 2)
-    alone = rng.normal(0, errors.landmark_sigma_px, size=landmarks.shape)
-    landmarks = (landmarks + together + alone).astype(np.float32)
+    heads, head = np.unique(shard["landmarks_px"].astype(np.float32), axis=0, return_inverse=True)
+    together = rng.normal(0, errors.together_sigma_px, size=(len(heads), 1, 2))
+    stretch = rng.normal(0, errors.stretch_sigma, size=(len(heads), 1, 2))
+    together = together + stretch * (heads - CROP_SIZE_PX / 2)
+    alone = rng.normal(0, errors.landmark_sigma_px, size=heads.shape)
+    landmarks = (heads + together + alone).astype(np.float32)[head.reshape(-1)]
     parsing = torch.from_numpy(shard["parsing"]).float()[:, None] / 255.0
     # A parsing network answers at a quarter of the resolution: strands and thin frames slip through.
     parsing = functional.interpolate(functional.avg_pool2d(parsing, 4), scale_factor=4, mode="bilinear")[:, 0]
@@ -198,15 +258,27 @@ def faces_from_synthetic(
             photo_srgb=shard["image_srgb"][row],
             landmarks_px=landmarks[row],
             parsing=parsing[row].numpy(),
-            albedo_srgb=shard["albedo_srgb"][row],
+            truth=FaceTruth(
+                albedo_srgb=shard["albedo_srgb"][row],
+                shading=shard["shading"][row].astype(np.float32) * shard["gain"][row],
+                highlight=shard["highlight"][row].astype(np.float32) * shard["gain"][row],
+                skin_linear=shard["skin_linear"][row],
+                gain=shard["gain"][row],
+            ),
+            person=int(shard["person"][row]),
         )
         for row in range(count)
     ]
 
 
-def face_of_photo(record: PhotoRecord) -> LabelledFace:
-    """Read one labelled photo; the masks lie over their photos at the photos' own size."""
+def face_of_photo(record: PhotoRecord, person: int = 0) -> LabelledFace:
+    """Read one labelled photo; the masks lie over their photos at the photos' own size.
+
+    Args:
+        record: The photo.
+        person: Number of the person.
+    """
     with Image.open(record.path) as picture:
         photo = np.asarray(picture.convert("RGB"))
     parsing = None if record.mask_path is None else read_parsing_mask(record.mask_path).astype(np.float32)
-    return LabelledFace(photo, record.landmarks_px[:, :2].astype(np.float32), parsing)
+    return LabelledFace(photo, record.landmarks_px[:, :2].astype(np.float32), parsing, person=person)

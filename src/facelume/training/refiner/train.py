@@ -16,9 +16,9 @@ from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry.face_mesh import FIVE_POINTS_WITH_IRISES
 from facelume.losses import refinement
+from facelume.networks.builders import make_refiner
 from facelume.networks.discriminator import PatchDiscriminator
 from facelume.networks.recognition import MobileFaceNet, align_faces, load_mobilefacenet
-from facelume.networks.refiner import Refiner
 from facelume.raster import GeometryBuffers, geometry_buffers, render
 from facelume.refinement.refine import RefinerOutput, refine
 from facelume.reflectance import srgb_from_linear
@@ -26,9 +26,10 @@ from facelume.training.config import run_document
 from facelume.training.devices import start_fabric
 from facelume.training.loop import StepReport, Trained, run_training
 from facelume.training.objective import Objective, Step
-from facelume.training.refiner.batches import FaceDraw, PreparedFaces, RefinerBatch, to_batch
+from facelume.training.refiner.batches import FaceDraw, RefinerBatch, to_batch
 from facelume.training.refiner.config import LossWeights, RefinerTrainingConfig
 from facelume.training.refiner.losses import loss_terms, render_in_atlas, render_in_crop
+from facelume.training.refiner.prepared import PreparedFaces
 from facelume.training.refiner.shards import prepare_all
 from facelume.training.refiner.validation import draw_faces, measure
 from facelume.uv import resize_map
@@ -51,7 +52,7 @@ def train(config: RefinerTrainingConfig, *, on_step: Callable[[StepReport], None
     objective = RefinerObjective(config, model, training, validation)
     run = run_document(config)
     return run_training(
-        Refiner(config.network),
+        make_refiner(config.network),
         objective,
         config.output,
         config.loop,
@@ -79,7 +80,7 @@ class RefinerObjective(Objective):
         validation: list[PreparedFaces],
     ) -> None:
         self.config, self.model, self.validation = config, model, validation
-        self.faces = FaceDraw(training, config.data.synthetic_share)
+        self.faces = FaceDraw(training, config.data.synthetic_share, config.data.pair_share)
         self.discriminator: nn.Module | None = None
         self._fake: Float[Tensor, "b 3 s s"] | None = None
         self._real: Float[Tensor, "b 3 s s"] | None = None

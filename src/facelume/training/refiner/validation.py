@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from facelume.refinement.refine import refine
 from facelume.reflectance import srgb_from_linear
-from facelume.training.refiner.batches import PreparedFaces, to_batch
+from facelume.training.refiner.batches import to_batch
 from facelume.training.refiner.losses import render_in_atlas
+from facelume.training.refiner.prepared import PreparedFaces
 from facelume.uv import resize_map
 
 

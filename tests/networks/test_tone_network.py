@@ -1,0 +1,71 @@
+"""Whatever the tone network says is a colour that human skin has, and it says how sure it is."""
+
+import pytest
+import torch
+
+from facelume.fitting.tone_cues import NUM_CUES
+from facelume.networks.tone import ToneConfig, ToneNetwork
+from facelume.reflectance import human_skin, luminance
+
+
+def shaken(seed: int, std: float) -> ToneNetwork:
+    """A network of random weights, of the usual size or far too large."""
+    network = ToneNetwork(ToneConfig(NUM_CUES)).eval()
+    draw = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=std, generator=draw)
+    return network
+
+
+@pytest.mark.parametrize("std", [0.1, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_weights_and_cues_give_human_skin(seed, std, device):
+    network = shaken(seed, std).to(device)
+    cues = 3 * torch.randn(500, NUM_CUES, generator=torch.Generator().manual_seed(seed)).to(device)
+    said, skin = network(cues), human_skin()
+    colour = torch.exp(said.log_colour)
+    assert float(skin.hue_distance(colour).max()) < 3
+    darkest, lightest = (float(end) for end in skin.tone_range)
+    assert darkest - 1e-4 <= float(said.log_luminance.min()) < float(said.log_luminance.max())
+    assert float(said.log_luminance.max()) <= lightest + 1e-4
+    torch.testing.assert_close(torch.log(luminance(colour)), said.log_luminance, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("tone", [-20.0, -1.0, 0.0, 1.0, 20.0])
+@pytest.mark.parametrize("hue", [(20.0, -20.0), (-20.0, 20.0), (20.0, 20.0), (-20.0, -20.0)])
+def test_the_corners_of_its_answers_are_human_skin(tone_saying, tone, hue, device):
+    # Red over green and green over blue vary together: two usual ones can be a pair that no skin has.
+    said = tone_saying(tone, hue).to(device)(torch.zeros(1, NUM_CUES, device=device))
+    assert 1.5 < float(human_skin().hue_distance(torch.exp(said.log_colour))) < 3
+
+
+def test_every_measured_tone_can_be_said(tone_saying):
+    said = [float(tone_saying(tone)(torch.zeros(1, NUM_CUES)).log_luminance) for tone in (-6.0, 0.0, 6.0)]
+    darkest, lightest = (float(end) for end in human_skin().tone_range)
+    assert said == pytest.approx([darkest, (darkest + lightest) / 2, lightest], abs=1e-3)
+
+
+def test_certainty_stays_between_its_bounds(tone_saying):
+    for raw, expected in ((-20.0, 0.05), (20.0, 0.8)):
+        said = tone_saying(sigma=raw)(torch.zeros(1, NUM_CUES))
+        torch.testing.assert_close(said.log_sigma.exp(), torch.full((1, 3), expected))
+
+
+def test_cues_count_relative_to_those_it_was_trained_with():
+    network = shaken(0, 0.3)
+    cues = torch.randn(5, NUM_CUES, generator=torch.Generator().manual_seed(1))
+    plain = network(cues).log_luminance
+    network.cue_mean.fill_(2.0)
+    network.cue_scale.fill_(0.5)
+    torch.testing.assert_close(network(2.0 + 0.5 * cues).log_luminance, plain)
+
+
+def test_gradients_reach_every_weight_even_where_a_hue_is_cut(tone_saying, device):
+    network = tone_saying(0.5, (2.0, -2.0)).to(device).requires_grad_(True)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(0))
+    said = network(torch.randn(64, NUM_CUES, generator=torch.Generator().manual_seed(1)).to(device))
+    (said.log_colour.square().mean() + said.log_sigma.mean()).backward()
+    for name, parameter in network.named_parameters():
+        assert bool(torch.isfinite(parameter.grad).all()), name
+        assert float(parameter.grad.abs().max()) > 0, name

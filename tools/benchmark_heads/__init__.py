@@ -1,0 +1,1 @@
+"""Parts of ``make_albedo_benchmark.py``: heads of scanned people, their skins and pictures."""
