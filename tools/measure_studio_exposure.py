@@ -18,8 +18,8 @@ from tyro.conf import Positional
 
 from facelume.errors import FacelumeError, UsageError
 from facelume.face_model import load_open_face_model
-from facelume.reflectance import human_skin, luminance
 from facelume.refinement.inputs import model_tone_regions
+from facelume.reflectance import human_skin, luminance
 from facelume.training.config import read_run_file
 from facelume.training.tone.config import ToneTrainingConfig
 from facelume.training.tone.rows import joined, known_skin, rows_of_shard

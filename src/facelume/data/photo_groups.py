@@ -30,6 +30,11 @@ class PhotoGroups:
     def __len__(self) -> int:
         return len(set(self._groups.values()))
 
+    @property
+    def group_of_photo(self) -> Mapping[tuple[str, str], str]:
+        """Name of the group by photo set and file name."""
+        return dict(self._groups)
+
     def person(self, record: PhotoRecord) -> int:
         """A number that photos of one person share, and nearly surely no others: 63 bits of a hash."""
         alone = person_of(record.photo_set, record.path.name)

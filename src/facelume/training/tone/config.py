@@ -43,9 +43,10 @@ class ToneDataConfig:
         prepared: Folder for the unwrapped faces and what was read off them.
         environment_maps: ``.npz`` files of lat-long HDR maps for the synthetic faces; none for lamps alone.
         synthetic: What synthetic faces look like.
-        num_scenes: Lit synthetic heads to draw for training.
-        num_scenes_validation: Lit synthetic heads to draw for validation, under held-out maps.
-        skins_per_scene: Skins that each of them wears in turn, a picture each.
+        num_heads: Synthetic heads to draw for training; ``synthetic.group`` says how many pictures of each.
+        num_plain_heads: Further ones whose lips, eyes and brows are those of the albedo basis whatever their
+            skin, as other makers' heads have them.
+        num_heads_validation: Synthetic heads to draw for validation, under held-out maps.
         photos: Folder of the photo sets, or None.
         studio_set: Set whose photos share one light and one exposure, or None.
         studio_gain: Factor from the colours (R, G, B) that its photos show to what the skin reflects.
@@ -68,9 +69,9 @@ class ToneDataConfig:
     prepared: Path
     environment_maps: tuple[Path, ...] = ()
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-    num_scenes: int = 3000
-    num_scenes_validation: int = 80
-    skins_per_scene: int = 4
+    num_heads: int = 2000
+    num_plain_heads: int = 0
+    num_heads_validation: int = 56
     photos: Path | None = None
     studio_set: str | None = None
     studio_gain: tuple[float, float, float] = (1.156, 1.123, 1.1)

@@ -116,29 +116,24 @@ class FaceReader:
                 _LOG.info("left out %s: %s", photo.source, error)
         return _stacked(rows, self._basis.texels.size)
 
-    def scenes(
-        self, faces: SyntheticFaces, number: int, skins_per_scene: int, seed: Sequence[int]
-    ) -> UnwrappedFaces:
+    def heads(self, faces: SyntheticFaces, number: int, seed: Sequence[int]) -> UnwrappedFaces:
         """Draw and unwrap synthetic faces; those that the alignment refuses are left out.
 
         Args:
-            faces: What they look like.
-            number: Lit heads.
-            skins_per_scene: Skins that each of them wears in turn.
+            faces: What they look like; how many pictures there are of a head says ``config.group``.
+            number: Heads.
             seed: Of everything random.
         """
-        rng, errors = np.random.default_rng(list(seed)), np.random.default_rng([*seed, 1])
-        rows = []
+        rng, errors, rows = np.random.default_rng(list(seed)), np.random.default_rng([*seed, 1]), []
         for index in range(number):
-            scene = faces.scenes.draw(rng)
-            for _ in range(skins_per_scene):
-                drawn = stack([faces.photograph(scene, rng)])
-                (labelled,) = faces_from_synthetic(drawn, self._label_errors, errors)
-                albedo_srgb = torch.from_numpy(drawn["albedo_srgb"]).movedim(-1, 1).float() / 255.0
+            drawn = stack(faces.draw_group(rng))
+            labelled = faces_from_synthetic(drawn, self._label_errors, errors)
+            for row, face in enumerate(labelled):
+                albedo_srgb = torch.from_numpy(drawn["albedo_srgb"][row]).movedim(-1, 0)[None].float() / 255.0
                 truth = true_tone(albedo_srgb, self._basis)[0].numpy()
-                source = "-".join(str(part) for part in (*seed, index))
+                source = f"{'-'.join(str(part) for part in (*seed, index, face.person))}:{row}"
                 try:
-                    rows.append((*self._unwrap(labelled), truth, source))
+                    rows.append((*self._unwrap(face, drawn["landmarks_px"][row]), truth, source))
                 except NoFaceError:
                     continue
         return _stacked(rows, self._basis.texels.size)
@@ -146,7 +141,7 @@ class FaceReader:
     def _of_photo(self, photo: NamedPhoto) -> _Unwrapped:
         srgb = read_photo(photo.path).srgb
         if self._prior is None and photo.landmarks_px is not None:
-            return self._unwrap(LabelledFace(srgb, photo.landmarks_px))
+            return self._unwrap(LabelledFace(srgb, photo.landmarks_px), photo.landmarks_px)
         refusal = NoFaceError("no face found")
         for detection in () if self._locator is None else self._locator.locate(srgb):
             try:
@@ -155,12 +150,13 @@ class FaceReader:
                 refusal = error
         raise refusal
 
-    def _unwrap(self, face: LabelledFace) -> _Unwrapped:
-        points_px = face.landmarks_px.astype(np.float64)
+    def _unwrap(self, face: LabelledFace, place_px: Float[np.ndarray, "478 2"]) -> _Unwrapped:
+        """Unwrap a face whose landmarks are known; networks are only told where it is."""
         if self._prior is not None:
-            left, top, right, bottom = mesh_box(points_px).tolist()
-            detection = FaceDetection((left, top, right, bottom), five_points(points_px), 1.0)
+            left, top, right, bottom = mesh_box(place_px).tolist()
+            detection = FaceDetection((left, top, right, bottom), five_points(place_px), 1.0)
             return self._see(face.photo_srgb, detection)
+        points_px = face.landmarks_px.astype(np.float64)
         crop, fit = settle_fit(points_px, crop_of_landmarks(points_px, self._landmarks), self._landmarks)
         parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX)
         if face.parsing is not None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from facelume.data.fingerprint import Fingerprint, file_digest
+from facelume.data.photo_groups import load_photo_groups
 from facelume.data.photos import load_photo_records
 from facelume.data.split import person_of
-from facelume.data.synthetic import SyntheticFaces, load_environment_maps
+from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, load_environment_maps
 from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
@@ -26,13 +26,16 @@ from facelume.training.tone.faces import FaceReader, NamedPhoto, UnwrappedFaces,
 from facelume.weights import find_record
 
 _LOG = logging.getLogger(__name__)
-_SCENES_PER_SHARD = 10
+_HEADS_PER_SHARD = 8
 _PHOTOS_PER_SHARD = 50
 UNWRAPPING_VERSION = 1
 """Part of every shard's fingerprint: counted up when the same photo would be unwrapped otherwise."""
 
 SYNTHETIC, STUDIO, GROUPS, LABORATORY = "synthetic", "studio", "groups", "laboratory"
 """What a shard's faces teach: the tone itself, the tone but for the studio's exposure, agreement."""
+
+HELD_OUT, PLAIN = "held_out", "plain"
+_SEEDS = (SYNTHETIC, HELD_OUT, PLAIN)
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,11 @@ class FaceShards:
         """Photos first: they are few."""
         for kind, photos in self._photo_lists().items():
             yield from self._of_photos(kind, photos)
-        yield from self._of_scenes(is_held_out=True)
-        yield from self._of_scenes(is_held_out=False)
+        data = self.data
+        plain = replace(data.synthetic, skin=replace(data.synthetic.skin, parts_fraction=0.0))
+        yield from self._of_heads(HELD_OUT, data.num_heads_validation, data.synthetic)
+        yield from self._of_heads(PLAIN, data.num_plain_heads, plain)
+        yield from self._of_heads(SYNTHETIC, data.num_heads, data.synthetic)
 
     def _photo_lists(self) -> dict[str, list[NamedPhoto]]:
         data = self.data
@@ -118,30 +124,27 @@ class FaceShards:
             path = self.data.prepared / f"{kind}_{first // _PHOTOS_PER_SHARD:05d}.npz"
             yield FaceShard(kind, is_held_out=False, path=path, fingerprint=known, make=make)
 
-    def _of_scenes(self, *, is_held_out: bool) -> Iterator[FaceShard]:
-        data = self.data
-        total = data.num_scenes_validation if is_held_out else data.num_scenes
+    def _of_heads(self, name: str, total: int, config: SyntheticConfig) -> Iterator[FaceShard]:
+        is_held_out, seed = name == HELD_OUT, _SEEDS.index(name)
 
         @functools.cache
         def faces() -> SyntheticFaces:
-            files = (load_environment_maps(p, held_out=is_held_out) for p in data.environment_maps)
-            return SyntheticFaces(self.model, [m for maps in files for m in maps.values()], data.synthetic)
+            maps = load_environment_maps(self.data.environment_maps, held_out=is_held_out)
+            return SyntheticFaces(self.model, list(maps.values()), config)
 
         known = self._common | {
-            "environment_maps": [file_digest(path) for path in data.environment_maps],
+            "environment_maps": [file_digest(path) for path in self.data.environment_maps],
             "held_out_maps": is_held_out,
-            "synthetic": run_document(data.synthetic),
-            "skins_per_scene": data.skins_per_scene,
+            "synthetic": run_document(config),
         }
-        name = "held_out" if is_held_out else SYNTHETIC
-        for number, first in enumerate(range(0, total, _SCENES_PER_SHARD)):
-            count, seed = min(_SCENES_PER_SHARD, total - first), [int(is_held_out), number]
+        for number, first in enumerate(range(0, total, _HEADS_PER_SHARD)):
+            count, seeds = min(_HEADS_PER_SHARD, total - first), [seed, number]
 
-            def make(count: int = count, seed: list[int] = seed) -> UnwrappedFaces:
-                return self._reader().scenes(faces(), count, data.skins_per_scene, seed)
+            def make(count: int = count, seeds: list[int] = seeds) -> UnwrappedFaces:
+                return self._reader().heads(faces(), count, seeds)
 
-            fingerprint = known | {"seed": seed, "scenes": count}
-            path = data.prepared / f"{name}_{number:05d}.npz"
+            fingerprint = known | {"seed": seeds, "heads": count}
+            path = self.data.prepared / f"{name}_{number:05d}.npz"
             yield FaceShard(SYNTHETIC, is_held_out, path, fingerprint, make)
 
 
@@ -159,40 +162,26 @@ def group_photos(root: Path, table: Path) -> list[NamedPhoto]:
     Raises:
         UsageError: It cannot be read, is no such table, or names a photo that the sets do not have.
     """
-    rows = _table(table)
-    records = {
-        (r.photo_set, r.path.name): r for r in load_photo_records(root, sorted({row[0] for row in rows}))
-    }
-    missing = sorted(f"{row[0]}/{row[2]}" for row in rows if (row[0], row[2]) not in records)
+    groups = load_photo_groups(table).group_of_photo
+    records = {(r.photo_set, r.path.name): r for r in load_photo_records(root, sets_of_groups(table))}
+    missing = sorted("/".join(photo) for photo in groups if photo not in records)
     if missing:
         raise UsageError(f"{table}: no photo {missing[0]} in {root} ({len(missing)} are missing)")
     return [
-        NamedPhoto(
-            records[photo_set, name].path,
-            f"{group}:{photo_set}/{name}",
-            records[photo_set, name].landmarks_px[:, :2],
-        )
-        for photo_set, group, name in rows
+        NamedPhoto(records[photo].path, f"{group}:{'/'.join(photo)}", records[photo].landmarks_px[:, :2])
+        for photo, group in groups.items()
     ]
 
 
 def sets_of_groups(table: Path) -> list[str]:
     """Names of the photo sets that a table of groups takes its photos from; errors as in group_photos."""
-    return sorted({row[0] for row in _table(table)})
+    return sorted({photo_set for photo_set, _ in load_photo_groups(table).group_of_photo})
 
 
 def laboratory_photos(folder: Path) -> list[NamedPhoto]:
     """The photos of a folder with a folder for each person."""
     paths = sorted(folder.glob("*/*.jpg"))
     return [NamedPhoto(path, f"{folder.name}/{path.parent.name}:{path.stem}") for path in paths]
-
-
-def _table(path: Path) -> list[tuple[str, str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return [(row["set"], row["group"], row["name"]) for row in csv.DictReader(stream)]
-    except (OSError, KeyError) as error:
-        raise UsageError(f"{path}: no table with the columns set, group, name ({error})") from error
 
 
 def _needed(photos: Path | None, name: str) -> Path:

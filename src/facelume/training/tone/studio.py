@@ -64,7 +64,9 @@ def measure_studio(skin: Float[Tensor, "n 3"], num_people: int) -> StudioExposur
     simplex = np.vstack([np.zeros(4), np.diag([0.1, 0.005, 0.02, 0.02])])
     found = min(
         (
-            minimize(misfit, start, method="Nelder-Mead", options={**options, "initial_simplex": start + simplex})
+            minimize(
+                misfit, start, method="Nelder-Mead", options={**options, "initial_simplex": start + simplex}
+            )
             for start in starts
         ),
         key=lambda result: float(result.fun),
