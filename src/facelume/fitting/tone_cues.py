@@ -37,7 +37,7 @@ _NUM_BANDS = sum(BANDS[name] for name in CUE_REGIONS)
 NUM_CUES = 3 * _NUM_BANDS + 2 * len(CUE_REGIONS)
 """Numbers that are read off one face."""
 
-CUES_VERSION = 1
+CUES_VERSION = 2
 """Counted up when the same face would give other cues."""
 
 
