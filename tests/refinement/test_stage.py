@@ -101,11 +101,10 @@ def distance_to_photo(prepared: PreparedInput, lit_albedo: torch.Tensor) -> floa
 
 
 def squared_error(prepared: PreparedInput, picture: torch.Tensor, basis: InputBasis) -> float:
-    """Mean squared difference to the unwrapped photo on the seen face, what the fits of one light minimise."""
+    """Mean squared difference to the unwrapped photo on the seen face: what the fits of a light minimise."""
     size = picture.shape[-1]
-    mask = resize_map(basis.albedo.mask[None, None], size) * resize_map(
-        prepared.maps.visibility[:, None], size
-    )
+    seen = resize_map(prepared.maps.visibility[:, None], size)
+    mask = seen * resize_map(basis.albedo.mask[None, None], size)
     error = (picture - resize_map(prepared.maps.texture, size)).square().mean(1, keepdim=True)
     return float((error * mask).sum() / mask.sum())
 
