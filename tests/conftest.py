@@ -140,9 +140,9 @@ def all_changed() -> Callable[[Any], Any]:
 
 @pytest.fixture(scope="session")
 def tone_saying() -> Callable[..., ToneNetwork]:
-    """Builds a tone network that says the same of every face: the first number decides how light its skin is.
+    """Builds a tone network that says the same of every face.
 
-    It answers with the raw values given: 0 is the middle of the range of each answer.
+    Its raw answers are the numbers given: 0 is the middle of each range, a tone of -1 the darkest measured.
     """
 
     def build(tone: float = 0.0, hue: tuple[float, float] = (0.0, 0.0), sigma: float = 0.0) -> ToneNetwork:
