@@ -106,6 +106,13 @@ def test_build_light_presets_makes_the_shipped_synthetic_lights(tmp_path, monkey
     assert [p for p in built["presets"] if p["source"].startswith("synthetic")] == expected
     assert [p["name"] for p in built["presets"]][:2] == ["city", "studio"]
     assert built["front_shading"] == shipped["front_shading"]
+    with (
+        np.load(out.with_suffix(".npz")) as lamps,
+        np.load(build_light_presets.OUTPUT.with_suffix(".npz")) as shipped_lamps,
+    ):
+        assert set(lamps) == {preset["name"] for preset in built["presets"]}
+        for name in names:
+            np.testing.assert_allclose(lamps[name], shipped_lamps[name], atol=1e-3)
 
 
 def test_collect_locator_pictures_knows_pictures_that_scikit_image_has(tmp_path):
