@@ -105,8 +105,8 @@ class AppearanceConfig:
 
     Attributes:
         lamps: Priors of the light.
-        coefficient_sigma: Spread of the albedo coefficients about zero, standard deviations of the basis:
-            what is said of a face beyond its tone.
+        coefficient_sigma: Spread of the albedo coefficients about those of the tone alone, standard
+            deviations of the basis.
         tone_sigma: How closely the coefficients themselves are led to the tone, relative; what is left is
             made up by one factor per colour.
         noise: Standard deviation of the picture around the model, relative to its brightness.
@@ -190,6 +190,17 @@ class _LedToTone:
     mean: Float[Tensor, " 3"]
     rows: Float[Tensor, "A 3"]
 
+    def equations(self, sigma: float) -> tuple[Float[Tensor, "b 3 A"], Float[Tensor, "b 3"]]:
+        """Rows and right sides of the coefficients that have the tone, weighted by a relative error."""
+        weight = 1.0 / (self.wanted * sigma)
+        return self.rows.T * weight[..., None], (self.wanted - self.mean) * weight
+
+    def coefficients(self, sigma: float) -> Float[Tensor, "b A"]:
+        """The most probable coefficients of a face of which nothing but the tone is known."""
+        rows, right = self.equations(sigma)
+        precision = rows.transpose(1, 2) @ rows + torch.eye(rows.shape[-1]).to(rows)
+        return torch.linalg.solve(precision, (right[:, None] @ rows)[:, 0][..., None])[..., 0]
+
 
 def fit_appearance(
     basis: LinearAlbedo,
@@ -215,7 +226,8 @@ def fit_appearance(
     config = config or AppearanceConfig()
     texels = _gather(basis, texture, visibility, normals_light, lamps, config.max_texels)
     led = _LedToTone(torch.exp(tone), *tone_of_basis(basis))
-    coeffs = texture.new_zeros(len(texture), basis.rows.shape[0])
+    of_tone = led.coefficients(config.tone_sigma)
+    coeffs = of_tone
     trust, level = torch.ones_like(texels.weight), texels.level
     strengths: Tensor | None = None
     not_over = torch.ones_like(texels.image)
@@ -227,7 +239,7 @@ def fit_appearance(
         trust, not_over = _trust(texels, shading * albedo, level, config)
         if turn < config.num_rounds - 1:
             precision = (texels.weight * trust / level.square())[..., None] * not_over
-            coeffs = _fit_coefficients(texels, shading * gain[:, None], precision, led, config)
+            coeffs = _fit_coefficients(texels, shading * gain[:, None], precision, led, of_tone, config)
     assert strengths is not None
     return Appearance(coeffs, gain, strengths)
 
@@ -323,6 +335,7 @@ def _fit_coefficients(
     shading: Float[Tensor, "b n 3"],
     precision: Float[Tensor, "b n 3"],
     led: _LedToTone,
+    of_tone: Float[Tensor, "b A"],
     config: AppearanceConfig,
 ) -> Float[Tensor, "b A"]:
     """The most probable coefficients under a known shading: ridge regression."""
@@ -330,10 +343,9 @@ def _fit_coefficients(
     scale = (config.num_effective * precision / total).sqrt() / config.noise
     jacobian = (texels.rows * (shading * scale)[..., None]).flatten(1, 2)
     error = ((texels.image - shading * texels.mean) * scale).flatten(1)
-    tone_jacobian = led.rows.T / (led.wanted * config.tone_sigma)[..., None]
-    tone_error = (led.wanted - led.mean) / (led.wanted * config.tone_sigma)
-    rows = torch.cat([jacobian, tone_jacobian], dim=1)
-    target = torch.cat([error, tone_error], dim=1)
+    tone_rows, tone_right = led.equations(config.tone_sigma)
+    rows = torch.cat([jacobian, tone_rows], dim=1)
+    target = torch.cat([error, tone_right], dim=1) - (rows @ of_tone[..., None])[..., 0]
     ridge = torch.eye(rows.shape[-1]).to(rows) / config.coefficient_sigma**2
     right = (target[:, None] @ rows)[:, 0]
-    return torch.linalg.solve(rows.transpose(1, 2) @ rows + ridge, right[..., None])[..., 0]
+    return of_tone + torch.linalg.solve(rows.transpose(1, 2) @ rows + ridge, right[..., None])[..., 0]
