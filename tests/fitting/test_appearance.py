@@ -225,16 +225,15 @@ def test_highlights_do_not_become_light(head, device):
     assert error(head.shading(fit.lamps), head.shading(plain.lamps), head.counted) < 0.05
 
 
-def over_exposed(head: Head, *, device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """True albedo, white light on it, and a photo half of whose skin is clipped in red."""
+def over_exposed(head: Head, *, device) -> tuple[torch.Tensor, torch.Tensor]:
+    """True albedo, and a photo under white light, much of whose skin is clipped in red."""
     albedo = albedo_of(head.basis, person(head.basis, 2, device=device))
     strengths = head.lit_from(0.5, 0.3, 0.8, sky=1.0, colour=(3.5, 3.5, 3.5))
-    shading = head.shading(strengths)
-    return albedo, shading, (albedo * shading).clamp(max=1.0)
+    return albedo, (albedo * head.shading(strengths)).clamp(max=1.0)
 
 
 def test_clipped_colours_do_not_tint_the_light(head, device):
-    albedo, shading, photo = over_exposed(head, device=device)
+    albedo, photo = over_exposed(head, device=device)
     is_clipped = head.counted & (photo[0, 0] == 1.0) & (photo[0, 1] < 0.9)
     assert float(is_clipped.sum() / head.counted.sum()) > 0.2
     tone = tone_of(head.basis, albedo)
@@ -322,7 +321,7 @@ def test_lamps_are_found_again_once_the_albedo_is_known(head, device):
 
 
 def test_refitted_lamps_know_what_is_clipped(head, device):
-    albedo, _, photo = over_exposed(head, device=device)
+    albedo, photo = over_exposed(head, device=device)
     is_clipped = head.counted & (photo[0, 0] == 1.0) & (photo[0, 1] < 0.9)
     start = torch.full((1, NUM_LAMPS, 3), 8 / NUM_LAMPS, device=device)
     lamps = refit_lamps(head.basis, albedo, photo, head.visibility, head.normals, head.lamps, start)
