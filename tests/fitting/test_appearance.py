@@ -15,7 +15,6 @@ from facelume.fitting.appearance import (
     LinearAlbedo,
     average_down,
     fit_appearance,
-    linear_albedo,
     refit_lamps,
     tone_of_basis,
 )
@@ -27,6 +26,7 @@ from facelume.illumination import (
     lamp_directions,
     lamp_transport,
 )
+from facelume.refinement.albedo_basis import linear_albedo
 from facelume.uv import lamp_visibility, pose_texels, texel_map
 
 SIZE = 64

@@ -7,37 +7,18 @@ lamps say which part of the shading is shadow; what no light explains is the alb
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.fitting.tone_cues import bare_skin_above_lips
 from facelume.illumination import LampFitConfig, LampView, fit_lamps, lamp_transport
-
-
-@runtime_checkable
-class AlbedoModel(Protocol):
-    """The part of a face model that this fit needs; a protocol, so that fits know no face model."""
-
-    def uv_mask(self, name: str, size: int = 256) -> Float[Tensor, "size size"]:
-        """Region mask of the atlas."""
-
-    @property
-    def num_albedo(self) -> int:
-        """Number of albedo coefficients."""
-
-    def albedo_map(
-        self, coeffs: Float[Tensor, "*batch A"], size: int = 256
-    ) -> Float[Tensor, "*batch 3 size size"]:
-        """Linear albedo in the atlas."""
 
 
 @dataclass(frozen=True)
 class LinearAlbedo:
-    """First-order albedo of a face model at a small atlas size.
+    """First-order albedo of a face model at a small atlas size: all that the fits know of the model.
 
     Attributes:
         mean: Albedo at zero coefficients, linear.
@@ -55,45 +36,6 @@ class LinearAlbedo:
     def size(self) -> int:
         """Side of the maps in texels."""
         return self.mean.shape[-1]
-
-    def albedo(self, coeffs: Float[Tensor, "b A"]) -> Float[Tensor, "b 3 s s"]:
-        """Linear albedo of coefficients, to first order, kept above 0.01."""
-        change = coeffs @ self.rows.flatten(1)
-        return (self.mean + change.unflatten(-1, self.mean.shape)).clamp(0.01, 1.0)
-
-
-def linear_albedo(
-    model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, size: int = 64
-) -> LinearAlbedo:
-    """Read the first-order albedo off a face model by evaluating it at small coefficients.
-
-    Args:
-        model: The face model.
-        mask: Texels that count, any size, on the device of the model; the face without its eyes where not
-            given.
-        size: Side of the maps that are fitted.
-    """
-    if mask is None:
-        mask = model.uv_mask("face", 256) * (1.0 - model.uv_mask("eyes", 256))
-    step = 0.25
-    with torch.no_grad():
-        mean = model.albedo_map(torch.zeros(1, model.num_albedo, device=mask.device), 4 * size)
-        shifted = model.albedo_map(step * torch.eye(model.num_albedo, device=mask.device), 4 * size)
-    rows = (functional.avg_pool2d(shifted, 4) - functional.avg_pool2d(mean, 4)) / step
-    tone_skin = bare_skin_above_lips(
-        *(model.uv_mask(name, 256) for name in ("face", "eyes", "brows", "lips"))
-    )
-    return LinearAlbedo(
-        mean=functional.avg_pool2d(mean, 4)[0],
-        rows=rows,
-        mask=_shrunk(mask, size),
-        tone_mask=_shrunk(tone_skin.float(), size) > 0,
-    )
-
-
-def _shrunk(mask: Float[Tensor, "m m"], size: int) -> Float[Tensor, "s s"]:
-    """1 where a coarse texel lies in the mask as a whole."""
-    return (functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0] > 0.95).float()
 
 
 _REFIT_ROUNDS = 3
@@ -215,7 +157,7 @@ def fit_appearance(
     """Fit albedo coefficients and lamps to an unwrapped photo, in turns; what neither explains is set aside.
 
     Args:
-        basis: See :func:`linear_albedo`.
+        basis: The albedo of the face model.
         texture: The unwrapped photo, linear.
         visibility: How well each texel is seen, [0, 1].
         normals_light: Unit normals of the texels, light frame.
