@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facelume.networks.tone import ToneNetwork
 from facelume.training.refiner.prepared import PreparedFace, PreparedFaces, picture_file
+from facelume.weights import WeightRecord, architecture_of, find_record, save_weights
 
 
 @pytest.fixture
@@ -36,8 +38,11 @@ def face_of() -> Callable[..., PreparedFace]:
             "normals_light": ahead,
             "prior_albedo": truth.astype(np.uint8),
             "coarse_light": light,
+            "exposure": np.ones(3, np.float32),
         }
         maps |= fields.pop("maps", {})
+        if "coarse_map" not in maps:  # nothing is in shadow
+            maps["coarse_map"] = np.tile(maps["coarse_light"].reshape(27, 1, 1), (1, 8, 8)).astype(np.float16)
         known = {
             "maps": maps,
             "truth": truth.astype(np.uint8),
@@ -45,6 +50,7 @@ def face_of() -> Callable[..., PreparedFace]:
             "truth_highlight": np.zeros((3, size, size), np.float16),
             "has_truth": True,
             "skin_linear": np.full(3, 0.2, np.float32),
+            "tone_error": np.zeros(3, np.float32),
             "gain": np.ones(3, np.float32),
             "person": 0,
             "picture_file": picture_file(np.full((224, 224, 3), 0.5, np.float32)),
@@ -56,3 +62,29 @@ def face_of() -> Callable[..., PreparedFace]:
         return PreparedFace(**(known | fields))
 
     return build
+
+
+@pytest.fixture
+def shipped_tone() -> WeightRecord:
+    """The tone network of the package."""
+    return find_record("tone")[0]
+
+
+@pytest.fixture
+def own_tone(
+    shipped_tone: WeightRecord, tone_saying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> WeightRecord:
+    """A tone network of the user's own, found before the package's, that learned from nobody's photos."""
+    network = tone_saying()
+    record = WeightRecord(
+        id="tone-own",
+        kind="tone",
+        architecture=architecture_of(ToneNetwork),
+        config={"num_cues": network.config.num_cues, "width": 4, "num_hidden": 1},
+        input="",
+        training_data="",
+        licence="CC0",
+        terms="free",
+    )
+    monkeypatch.setenv("FACELUME_WEIGHTS", str(tmp_path / "own_weights"))
+    return save_weights(network.state_dict(), record, folder=tmp_path / "own_weights")
