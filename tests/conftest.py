@@ -12,6 +12,7 @@ import torch
 from facelume.data.distributions import Mixture
 from facelume.fitting.tone_cues import NUM_CUES
 from facelume.networks.tone import ToneConfig, ToneNetwork
+from facelume.weights import WeightRecord, architecture_of, find_record, save_weights
 
 # Relative and absolute tolerance of results that should be equal, where a test names none of its own. On the
 # CPU they are those of torch.testing; a GPU sums in another order.
@@ -153,3 +154,29 @@ def tone_saying() -> Callable[..., ToneNetwork]:
         return network
 
     return build
+
+
+@pytest.fixture
+def shipped_tone() -> WeightRecord:
+    """The tone network of the package."""
+    return find_record("tone")[0]
+
+
+@pytest.fixture
+def own_tone(
+    shipped_tone: WeightRecord, tone_saying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> WeightRecord:
+    """A tone network of the user's own, found before the package's, that learned from nobody's photos."""
+    network = tone_saying()
+    record = WeightRecord(
+        id="tone-own",
+        kind="tone",
+        architecture=architecture_of(ToneNetwork),
+        config={"num_cues": network.config.num_cues, "width": 4, "num_hidden": 1},
+        input="",
+        training_data="",
+        licence="CC0",
+        terms="free",
+    )
+    monkeypatch.setenv("FACELUME_WEIGHTS", str(tmp_path / "own_weights"))
+    return save_weights(network.state_dict(), record, folder=tmp_path / "own_weights")

@@ -4,9 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelume.networks.tone import ToneNetwork
 from facelume.training.refiner.prepared import PreparedFace, PreparedFaces, picture_file
-from facelume.weights import WeightRecord, architecture_of, find_record, save_weights
 
 
 @pytest.fixture
@@ -62,29 +60,3 @@ def face_of() -> Callable[..., PreparedFace]:
         return PreparedFace(**(known | fields))
 
     return build
-
-
-@pytest.fixture
-def shipped_tone() -> WeightRecord:
-    """The tone network of the package."""
-    return find_record("tone")[0]
-
-
-@pytest.fixture
-def own_tone(
-    shipped_tone: WeightRecord, tone_saying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> WeightRecord:
-    """A tone network of the user's own, found before the package's, that learned from nobody's photos."""
-    network = tone_saying()
-    record = WeightRecord(
-        id="tone-own",
-        kind="tone",
-        architecture=architecture_of(ToneNetwork),
-        config={"num_cues": network.config.num_cues, "width": 4, "num_hidden": 1},
-        input="",
-        training_data="",
-        licence="CC0",
-        terms="free",
-    )
-    monkeypatch.setenv("FACELUME_WEIGHTS", str(tmp_path / "own_weights"))
-    return save_weights(network.state_dict(), record, folder=tmp_path / "own_weights")
