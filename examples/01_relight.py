@@ -20,7 +20,7 @@ def main() -> None:
     print("presets:", ", ".join(light_presets()))
 
     for name in ("left", "top"):
-        # (224, 224, 3), linear, black outside the face; the nose casts its shadow (shadows=False: it does not)
+        # (224, 224, 3), linear, black outside the face; with the nose's shadow, unless shadows=False
         linear = face.render(light=name)
         Image.fromarray(encode_srgb(linear)).save(OUT / f"{name}.png")
 
