@@ -20,7 +20,8 @@ def main() -> None:
     print("presets:", ", ".join(light_presets()))
 
     for name in ("left", "top"):
-        linear = face.render(light=name)  # (224, 224, 3), linear, black outside the face
+        # (224, 224, 3), linear, black outside the face; with the nose's shadow, unless shadows=False
+        linear = face.render(light=name)
         Image.fromarray(encode_srgb(linear)).save(OUT / f"{name}.png")
 
     # Without a name it is the light of the photo; a positive yaw moves it from the viewer to picture right.

@@ -12,6 +12,7 @@ import torch
 from facelume.data.distributions import Mixture
 from facelume.fitting.tone_cues import NUM_CUES
 from facelume.networks.tone import ToneConfig, ToneNetwork
+from facelume.weights import WeightRecord, architecture_of, find_record, save_weights
 
 # Relative and absolute tolerance of results that should be equal, where a test names none of its own. On the
 # CPU they are those of torch.testing; a GPU sums in another order.
@@ -140,9 +141,9 @@ def all_changed() -> Callable[[Any], Any]:
 
 @pytest.fixture(scope="session")
 def tone_saying() -> Callable[..., ToneNetwork]:
-    """Builds a tone network that says the same of every face: the first number decides how light its skin is.
+    """Builds a tone network that says the same of every face.
 
-    It answers with the raw values given: 0 is the middle of the range of each answer.
+    Its raw answers are the numbers given: 0 is the middle of each range, a tone of -1 the darkest measured.
     """
 
     def build(tone: float = 0.0, hue: tuple[float, float] = (0.0, 0.0), sigma: float = 0.0) -> ToneNetwork:
@@ -153,3 +154,29 @@ def tone_saying() -> Callable[..., ToneNetwork]:
         return network
 
     return build
+
+
+@pytest.fixture
+def shipped_tone() -> WeightRecord:
+    """The tone network of the package."""
+    return find_record("tone")[0]
+
+
+@pytest.fixture
+def own_tone(
+    shipped_tone: WeightRecord, tone_saying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> WeightRecord:
+    """A tone network of the user's own, found before the package's, that learned from nobody's photos."""
+    network = tone_saying()
+    record = WeightRecord(
+        id="tone-own",
+        kind="tone",
+        architecture=architecture_of(ToneNetwork),
+        config={"num_cues": network.config.num_cues, "width": 4, "num_hidden": 1},
+        input="",
+        training_data="",
+        licence="CC0",
+        terms="free",
+    )
+    monkeypatch.setenv("FACELUME_WEIGHTS", str(tmp_path / "own_weights"))
+    return save_weights(network.state_dict(), record, folder=tmp_path / "own_weights")

@@ -24,7 +24,6 @@ from facelume.illumination import (
     sh_from_environment_map,
     with_front_shading,
 )
-from facelume.io.arrays import save_arrays
 
 OUTPUT = Path(__file__).parents[1] / "src/facelume/illumination/light_presets.json"
 
@@ -96,7 +95,7 @@ def main() -> None:
     text = json.dumps(content, indent=1)
     arguments.out.write_text(text + "\n", encoding="utf-8")
     archive = arguments.out.with_suffix(".npz")
-    save_arrays(archive, gathered)
+    np.savez_compressed(archive, allow_pickle=False, **gathered)
     for path in (arguments.out, archive):
         print(f"{len(presets)} presets, {path.stat().st_size} bytes: {path}")
 

@@ -208,6 +208,8 @@ def test_collect_photos(photo: Path, tmp_path: Path) -> None:
             "(--light, --light-from)",
         ),
         (("relight", "r", "--out", "x.jpg"), "(--out)"),
+        (("relight", "r", "--out", "x.png", "--coarse", "--shadows"), "(--coarse, --shadows)"),
+        (("relight", "r", "--out", "x.png", "--shadows", "--no-shadows"), "leave one of the two out"),
         (("evaluate", "--data", "{photos}", "--out", "{photo}"), "(--out)"),
         (("evaluate", "--data", "{photos}", "--out", "x", "--split", "validation"), "(--split, --data)"),
         (("reconstruct", "{photo}", "--out", "{photos}"), "(--out)"),

@@ -53,6 +53,15 @@ def test_relight_from_the_command_line(out: Path, tmp_path: Path, capsys: pytest
     assert main([*arguments, "--light", "left", "--yaw-deg", "-30", "--size", "300"]) == 0
     assert capsys.readouterr().out.strip() == str(picture)
     assert Image.open(picture).size == (300, 300)
+    with_shadows = picture.read_bytes()
+    assert main([*arguments, "--light", "left", "--yaw-deg", "-30", "--size", "300", "--no-shadows"]) == 0
+    assert picture.read_bytes() != with_shadows
+    assert main([*arguments, "--light", "left", "--yaw-deg", "-30", "--size", "300", "--shadows"]) == 0
+    assert picture.read_bytes() == with_shadows
+    assert main([*arguments, "--shadows"]) == 2
+    line = capsys.readouterr().err.strip()
+    assert line.startswith("facelume: shadows need a light whose lamps are known")
+    assert line.endswith("(--shadows, --light)")
     assert main([*arguments, "--light", "moonlight"]) == 2
     assert main(["relight", str(tmp_path), "--out", str(picture)]) == 5
 

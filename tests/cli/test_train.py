@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 
 from facelume.cli.main import main
-from facelume.weights import find_record
+from facelume.weights import WeightRecord, find_record
 
 
 @pytest.fixture
-def run_file(tmp_path: Path) -> Path:
-    """A run of one step that draws its own three faces."""
+def run_file(tmp_path: Path, own_tone: WeightRecord) -> Path:
+    """A run of one step that draws its own three faces, judged by a tone network of its own."""
     document = {
         "data": {
             "prepared": str(tmp_path / "prepared"),
             "num_synthetic": 2,
             "num_synthetic_validation": 1,
             "prior_weights": None,
+            "tone_weights": own_tone.id,
         },
         "output": str(tmp_path / "tiny"),
         "network": {"width": 2, "map_size": 32},

@@ -55,8 +55,6 @@ def test_light_of_known_albedo_is_found_in_spite_of_highlights_and_shadow(device
     shading = irradiance_basis(normals) @ side_light(device=device) / math.pi
     found = irradiance_basis(normals) @ fit.sh_radiance[0] / math.pi
     assert ((found - shading).abs() / shading).mean() < 0.03
-    assert fit.trust[0, ::15].mean() < 0.2
-    assert fit.trust[0, 2::15].mean() > 0.8
 
 
 def test_albedo_and_light_are_told_apart(device):

@@ -8,6 +8,7 @@ import torch
 from facelume.illumination import (
     NUM_LAMPS,
     LampFitConfig,
+    LampView,
     fit_lamps,
     irradiance,
     irradiance_basis,
@@ -235,7 +236,7 @@ def texels(size: int, *, device, batch: int = 1) -> tuple[torch.Tensor, torch.Te
 def test_a_light_map_gives_the_lamps_irradiance_at_every_texels_normal(device):
     strengths, seen, normals = texels(8, device=device, batch=2)
     directions = lamp_directions(32).to(device).expand(2, -1, -1)
-    light = light_map_from_lamps(strengths, directions, seen, normals)
+    light = light_map_from_lamps(strengths, LampView(directions, seen), normals)
     received = lamp_transport(directions, seen.flatten(1), normals.flatten(2).transpose(1, 2)) @ strengths
     expected = math.pi * received.transpose(1, 2).unflatten(2, (8, 8))
     torch.testing.assert_close(irradiance_map(light, normals), expected, atol=1e-4, rtol=1e-4)
@@ -249,7 +250,7 @@ def test_one_lamp_behind_the_texel_leaves_it_black_though_its_nine_numbers_would
     seen = torch.ones(1, 1, 1, device=device)
     plain = irradiance_map(sh_from_lamps(strengths, directions).flatten(1)[..., None, None], normals)
     assert float(plain.abs().min()) > 0.1
-    corrected = irradiance_map(light_map_from_lamps(strengths, directions, seen, normals), normals)
+    corrected = irradiance_map(light_map_from_lamps(strengths, LampView(directions, seen), normals), normals)
     assert float(corrected.abs().max()) < 1e-5
 
 
@@ -257,7 +258,7 @@ def test_a_light_map_differs_from_what_the_texels_see_by_as_little_as_possible(d
     """The least change of nine numbers that changes one weighted sum of them lies along the weights."""
     strengths, seen, normals = texels(6, device=device)
     directions = lamp_directions(32).to(device)[None]
-    light = light_map_from_lamps(strengths, directions, seen, normals).unflatten(1, (9, 3))
+    light = light_map_from_lamps(strengths, LampView(directions, seen), normals).unflatten(1, (9, 3))
     per_lamp = math.pi * sh_basis(directions)[..., None] * strengths[:, :, None]
     change = light - torch.einsum("lhw,blkc->bkchw", seen, per_lamp)
     along = irradiance_basis(normals.movedim(1, -1)).movedim(-1, 1)[:, :, None]

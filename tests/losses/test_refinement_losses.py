@@ -30,15 +30,17 @@ def test_mean_over_an_empty_mask_is_zero(device):
 def test_illumination_regularisation(device):
     light = torch.zeros(1, 27, 2, 2, device=device)
     light[0, 4] = 3.0  # coefficient 1, green: one of 27 channels off by 3
-    assert float(
-        refinement.illumination_regularisation(light, torch.zeros(1, 9, 3, device=device), ONE)
-    ) == pytest.approx(9 / 27)
+    coarse = torch.zeros(1, 27, 2, 2, device=device)
+    assert float(refinement.illumination_regularisation(light, coarse, ONE)) == pytest.approx(9 / 27)
 
 
-def test_illumination_channel_order_is_coefficient_times_three_plus_colour(device):
-    coarse = torch.randn(2, 9, 3, device=device)
-    light = coarse.reshape(2, 27, 1, 1).expand(2, 27, 2, 2)
+def test_one_coarse_light_stands_for_all_texels_and_its_shadows_stand_for_themselves(device):
+    coarse = torch.randn(2, 27, 1, 1, device=device)
+    light = coarse.expand(2, 27, 2, 2)
     assert float(refinement.illumination_regularisation(light, coarse, ONE)) == 0.0
+    shadow = torch.tensor([[1.0, 0.2], [1.0, 1.0]], device=device)
+    assert float(refinement.illumination_regularisation(light * shadow, light * shadow, ONE)) == 0.0
+    assert float(refinement.illumination_regularisation(light * shadow, coarse, ONE)) > 0.0
 
 
 def test_symmetry(device):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facelume.fitting.tone_cues import NUM_CUES
-from facelume.networks.tone import ToneConfig, ToneNetwork
+from facelume.networks.tone import BEYOND_TONE_RANGE, ToneConfig, ToneNetwork
 from facelume.reflectance import human_skin, luminance
 
 
@@ -20,14 +20,14 @@ def shaken(seed: int, std: float) -> ToneNetwork:
 @pytest.mark.parametrize("std", [0.1, 1.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_weights_and_cues_give_human_skin(seed, std, device):
-    network = shaken(seed, std).to(device)
+    network = shaken(seed, std).to(device).requires_grad_(False)
     cues = 3 * torch.randn(500, NUM_CUES, generator=torch.Generator().manual_seed(seed)).to(device)
     said, skin = network(cues), human_skin()
     colour = torch.exp(said.log_colour)
     assert float(skin.hue_distance(colour).max()) < 3
     darkest, lightest = (float(end) for end in skin.tone_range)
-    assert darkest - 1e-4 <= float(said.log_luminance.min()) < float(said.log_luminance.max())
-    assert float(said.log_luminance.max()) <= lightest + 1e-4
+    least, largest = float(said.log_luminance.min()), float(said.log_luminance.max())
+    assert darkest - BEYOND_TONE_RANGE - 1e-3 < least < largest < lightest + BEYOND_TONE_RANGE + 1e-3
     torch.testing.assert_close(torch.log(luminance(colour)), said.log_luminance, atol=1e-4, rtol=0)
 
 
@@ -40,9 +40,14 @@ def test_the_corners_of_its_answers_are_human_skin(tone_saying, tone, hue, devic
 
 
 def test_every_measured_tone_can_be_said(tone_saying):
-    said = [float(tone_saying(tone)(torch.zeros(1, NUM_CUES)).log_luminance) for tone in (-6.0, 0.0, 6.0)]
+    raw = (-6.0, -1.0, 0.0, 1.0, 6.0)
+    said = [float(tone_saying(tone)(torch.zeros(1, NUM_CUES)).log_luminance) for tone in raw]
     darkest, lightest = (float(end) for end in human_skin().tone_range)
-    assert said == pytest.approx([darkest, (darkest + lightest) / 2, lightest], abs=1e-3)
+    expected = [darkest, (darkest + lightest) / 2, lightest]
+    # Near the ends of measured skin the answers bend a little, so that no two of them are one.
+    assert said[1:4] == pytest.approx(expected, abs=0.02)
+    ends = [darkest - BEYOND_TONE_RANGE, lightest + BEYOND_TONE_RANGE]
+    assert [said[0], said[4]] == pytest.approx(ends, abs=1e-3)
 
 
 def test_certainty_stays_between_its_bounds(tone_saying):

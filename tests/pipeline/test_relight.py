@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from facelume.errors import AssetError, UnreadableInputError, UsageError
-from facelume.illumination import light_presets, resolve_light, turn_light, unit_light
+from facelume.illumination import light_presets, resolve_lamps, resolve_light, turn_light, unit_light
 from facelume.io.picture import decode_srgb, encode_srgb
 from facelume.pipeline import Reconstruction, read_result, relight, saved_result
 
@@ -19,11 +19,17 @@ def _pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
 
 
-def test_own_light_gives_the_saved_renderings_back(result: Path, tmp_path: Path) -> None:
+def test_own_light_gives_the_saved_rendering_back(result: Path, tmp_path: Path) -> None:
     relight(result, tmp_path / "own.png")
-    relight(result, tmp_path / "coarse.png", coarse=True)
     assert np.abs(_pixels(tmp_path / "own.png") - _pixels(result / "render_detail.png")).max() <= 2
-    assert np.abs(_pixels(tmp_path / "coarse.png") - _pixels(result / "render_coarse.png")).max() <= 2
+
+
+def test_own_coarse_light_is_one_for_the_whole_face(
+    face: Reconstruction, result: Path, tmp_path: Path
+) -> None:
+    relight(result, tmp_path / "coarse.png", coarse=True)
+    expected = encode_srgb(face.posed.render(face.albedo, face.light_coarse)).astype(int)
+    assert np.abs(_pixels(tmp_path / "coarse.png") - expected).max() <= 2
 
 
 def test_every_preset_renders_inside_the_face_front_only(face: Reconstruction) -> None:
@@ -82,6 +88,38 @@ def test_light_files(face: Reconstruction, result: Path, tmp_path: Path) -> None
     (tmp_path / "white.hdr").write_bytes(header + bytes([128, 128, 128, 129] * 2048))
     white = resolve_light(tmp_path / "white.hdr")
     assert np.abs(white[1:]).max() < 1e-2 * white[0].max()
+
+
+def test_presets_and_environment_maps_cast_shadows_unless_told_not_to(
+    face: Reconstruction, result: Path, tmp_path: Path
+) -> None:
+    header = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 32 +X 64\n"
+    (tmp_path / "white.hdr").write_bytes(header + bytes([128, 128, 128, 129] * 2048))
+    for light in ("pedestrian_overpass", str(tmp_path / "white.hdr")):
+        shadowed, plain = face.render(light), face.render(light, shadows=False)
+        np.testing.assert_array_equal(face.render(light, shadows=True), shadowed)
+        np.testing.assert_array_equal(plain, face.posed.render(face.albedo, resolve_light(light)))
+        assert np.abs(shadowed - plain).max() > 0.02
+        for name, options in (("shadowed", {}), ("plain", {"shadows": False}), ("coarse", {"coarse": True})):
+            relight(result, tmp_path / f"{name}.png", light=light, **options)
+            expected = encode_srgb(shadowed if name == "shadowed" else plain)
+            assert np.abs(_pixels(tmp_path / f"{name}.png") - expected).max() <= 2
+    turned = face.render("pedestrian_overpass", yaw_rad=1.0)
+    again = face.posed.render(face.albedo, turn_light(resolve_lamps("pedestrian_overpass"), 1.0))
+    np.testing.assert_array_equal(turned, again)
+
+
+def test_coefficients_cast_no_shadows_and_say_so(face: Reconstruction, result: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "light.npz", sh_radiance=unit_light())
+    for light in (None, unit_light(), tmp_path / "light.npz"):
+        with pytest.raises(UsageError, match="whose lamps are known"):
+            face.render(light, shadows=True)
+        np.testing.assert_array_equal(face.render(light), face.render(light, shadows=False))
+    for options in ({}, {"light_from": result}, {"light": str(tmp_path / "light.npz")}):
+        with pytest.raises(UsageError, match="whose lamps are known"):
+            relight(result, tmp_path / "x.png", shadows=True, **options)
+    with pytest.raises(UsageError, match="one light for the whole face"):
+        relight(result, tmp_path / "x.png", light="left", coarse=True, shadows=True)
 
 
 def test_size(face: Reconstruction, result: Path, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_manifest_has_every_name_of_the_contract(manifest: dict[str, Any], astro
     assert manifest["input"]["path"] == str(astronaut)
     assert len(manifest["input"]["sha256"]) == 64
     assert manifest["face_model"] == "open"
-    assert len(manifest["weights"]) == 3
+    # Locator, prior, refiner and tone.
+    assert len(manifest["weights"]) == 4
     assert all(len(sha256) == 64 for sha256 in manifest["weights"].values())
     assert np.shape(manifest["crop"]["photo_from_crop"]) == (2, 3)
     assert np.shape(manifest["camera"]["cam_from_model"]) == (4, 4)

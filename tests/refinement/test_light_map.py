@@ -76,6 +76,18 @@ def test_half_of_the_colour_is_followed_by_default(device) -> None:
     assert spread[2] > 0.5
 
 
+def test_light_beyond_what_is_clipped_is_kept_and_what_is_missing_is_added(assert_close, device):
+    """A clipped colour says "at least this"; here the photo's red is clipped below or above the model's."""
+    photo = torch.tensor([1.0, 0.5, 0.5], device=device).view(1, 3, 1, 1).repeat(1, 1, 16, 16)
+    seen, light = torch.ones(1, 16, 16, device=device), constant_light(16, device=device)
+    for red, changes in ((1.4, False), (0.7, True)):
+        model = torch.tensor([red, 0.5, 0.5], device=device).view(1, 3, 1, 1).repeat(1, 1, 16, 16)
+        settled = settle_light(light, model, photo, seen, colour_share=1.0)[0, :3, 8, 8] / light[0, :3, 8, 8]
+        assert_close(settled[1:], torch.ones(2, device=device))
+        expected = (1.0 + DARK_OFFSET) / (red + DARK_OFFSET) if changes else 1.0
+        assert_close(settled[0], torch.tensor(expected, device=device))
+
+
 def test_the_inner_mouth_takes_a_share_of_the_coarse_light(assert_close, device) -> None:
     part = torch.zeros(32, 32, dtype=torch.long, device=device)
     part[24:, :] = 4

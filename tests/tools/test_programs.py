@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import raster
+import relighting
 import speed
 import torch
 from PIL import Image
@@ -106,6 +107,13 @@ def test_build_light_presets_makes_the_shipped_synthetic_lights(tmp_path, monkey
     assert [p for p in built["presets"] if p["source"].startswith("synthetic")] == expected
     assert [p["name"] for p in built["presets"]][:2] == ["city", "studio"]
     assert built["front_shading"] == shipped["front_shading"]
+    with (
+        np.load(out.with_suffix(".npz")) as lamps,
+        np.load(build_light_presets.OUTPUT.with_suffix(".npz")) as shipped_lamps,
+    ):
+        assert set(lamps) == {preset["name"] for preset in built["presets"]}
+        for name in names:
+            np.testing.assert_allclose(lamps[name], shipped_lamps[name], atol=1e-3)
 
 
 def test_collect_locator_pictures_knows_pictures_that_scikit_image_has(tmp_path):
@@ -170,3 +178,16 @@ def test_speed_benchmark_prints_one_document(monkeypatch, capsys):
     assert min(figures["first_s"], figures["export_s"]) > 0
     assert figures["peak_memory_mb"] > 100
     assert {"locate", "fit", "refine"} <= figures["stages_median_s"].keys()
+
+
+def test_relighting_benchmark_finds_shadows_closer_to_many_directions_than_none(
+    monkeypatch, capsys, environment_maps
+):
+    run(
+        relighting, monkeypatch, "--maps", environment_maps, "--directions", 32, "--size", 64, "--yaw-deg", 40
+    )
+    figures = json.loads(capsys.readouterr().out)
+    quality = figures["psnr_db"]
+    assert figures["maps"] == 2
+    assert quality["with shadows"] > quality["lamps, none hidden"] + 3
+    assert quality["with shadows"] > quality["nine coefficients"] + 3

@@ -9,6 +9,7 @@ import pytest
 from facelume.data.provenance import licence_of
 from facelume.errors import UsageError
 from facelume.networks.locator import LocatorConfig
+from facelume.networks.tone import ToneNetwork
 from facelume.training.config import LoopConfig, read_run_file, run_document
 from facelume.training.locator.config import LocatorTrainingConfig
 from facelume.training.locator.export import sources_of as locator_sources
@@ -16,9 +17,17 @@ from facelume.training.prior.config import PriorTrainingConfig
 from facelume.training.prior.export import sources_of as prior_sources
 from facelume.training.refiner.config import RefinerTrainingConfig
 from facelume.training.refiner.export import sources_of as refiner_sources
+from facelume.training.tone.config import ToneTrainingConfig
+from facelume.training.tone.export import sources_of as tone_sources
+from facelume.weights import WeightRecord, architecture_of, save_weights
 
 CONFIGS = Path(str(files("facelume.training").joinpath("configs")))
-KINDS = {"locator": LocatorTrainingConfig, "prior": PriorTrainingConfig, "refiner": RefinerTrainingConfig}
+KINDS = {
+    "locator": LocatorTrainingConfig,
+    "prior": PriorTrainingConfig,
+    "refiner": RefinerTrainingConfig,
+    "tone": ToneTrainingConfig,
+}
 SHIPPED = sorted(path.name for path in CONFIGS.glob("*.json"))
 
 
@@ -119,22 +128,41 @@ def test_contradictions_are_refused_in_words(kind, document, words, tmp_path):
         read_run_file(path, kind)
 
 
-def test_the_clean_run_file_learns_from_nothing_that_is_for_research_only():
-    config = read("refiner_clean.json")
-    licence, terms = licence_of(refiner_sources(config))
+def test_the_clean_run_files_learn_from_nothing_that_is_for_research_only(tmp_path, monkeypatch):
+    tone = read("tone_clean.json")
+    licence, terms = licence_of(tone_sources(tone))
+    assert terms == "credit"
+    record = WeightRecord(
+        id=tone.weights_id or f"tone-{tone.output.name}",
+        kind="tone",
+        architecture=architecture_of(ToneNetwork),
+        config={},
+        input="",
+        training_data="",
+        licence=licence,
+        terms=terms,
+    )
+    save_weights({}, record, folder=tmp_path)
+    monkeypatch.setenv("FACELUME_WEIGHTS", str(tmp_path))
+    licence, terms = licence_of(refiner_sources(read("refiner_clean.json")))
     assert terms == "credit"
     assert licence.startswith("Apache-2.0, with credit for: ")
     assert "research" not in licence
     assert "Face Research Lab London Set" in licence
+    assert "answers of the network tone-clean" in licence
 
 
-@pytest.mark.parametrize("name", [n for n in SHIPPED if n not in {"refiner_clean.json", "prior.json"}])
+CLEAN = {"refiner_clean.json", "tone_clean.json"}
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if n not in CLEAN | {"prior.json"}])
 def test_every_other_run_file_says_what_makes_it_research_only(name):
     config = read(name)
     sources = {
         "locator": lambda c: locator_sources(c.data),
         "prior": prior_sources,
         "refiner": refiner_sources,
+        "tone": tone_sources,
     }
     licence, terms = licence_of(sources[name.split(".")[0].split("_")[0]](config))
     assert terms == "research"

@@ -8,8 +8,13 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from facelume.data.synthetic import SyntheticConfig, SyntheticScene
-from facelume.data.synthetic.light_config import LightConfig, LightKinds, StudioConfig
+from facelume.data.synthetic import (
+    LightConfig,
+    LightKinds,
+    StudioConfig,
+    SyntheticConfig,
+    SyntheticScene,
+)
 from facelume.illumination import irradiance
 from facelume.raster import sample_map
 from facelume.reflectance import shading_from_irradiance, srgb_from_linear

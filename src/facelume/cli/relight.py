@@ -43,7 +43,7 @@ class Relight:
     def run(self) -> int:
         """Renders and writes the picture."""
         if self.shadows and self.no_shadows:
-            raise UsageError("shadows are asked for and refused; leave one of --shadows, --no-shadows out")
+            raise UsageError("--shadows asks for shadows and --no-shadows for none; leave one of the two out")
 
         from facelume.pipeline import relight
 

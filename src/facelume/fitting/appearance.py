@@ -7,37 +7,18 @@ lamps say which part of the shading is shadow; what no light explains is the alb
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from facelume.fitting.tone_cues import bare_skin_above_lips
 from facelume.illumination import LampFitConfig, LampView, fit_lamps, lamp_transport
-
-
-@runtime_checkable
-class AlbedoModel(Protocol):
-    """The part of a face model that this fit needs; a protocol, so that fits know no face model."""
-
-    def uv_mask(self, name: str, size: int = 256) -> Float[Tensor, "size size"]:
-        """Region mask of the atlas."""
-
-    @property
-    def num_albedo(self) -> int:
-        """Number of albedo coefficients."""
-
-    def albedo_map(
-        self, coeffs: Float[Tensor, "*batch A"], size: int = 256
-    ) -> Float[Tensor, "*batch 3 size size"]:
-        """Linear albedo in the atlas."""
 
 
 @dataclass(frozen=True)
 class LinearAlbedo:
-    """First-order albedo of a face model at a small atlas size.
+    """First-order albedo of a face model at a small atlas size: all that the fits know of the model.
 
     Attributes:
         mean: Albedo at zero coefficients, linear.
@@ -56,45 +37,6 @@ class LinearAlbedo:
         """Side of the maps in texels."""
         return self.mean.shape[-1]
 
-    def albedo(self, coeffs: Float[Tensor, "b A"]) -> Float[Tensor, "b 3 s s"]:
-        """Linear albedo of coefficients, to first order, kept above 0.01."""
-        change = coeffs @ self.rows.flatten(1)
-        return (self.mean + change.unflatten(-1, self.mean.shape)).clamp(0.01, 1.0)
-
-
-def linear_albedo(
-    model: AlbedoModel, mask: Float[Tensor, "m m"] | None = None, size: int = 64
-) -> LinearAlbedo:
-    """Read the first-order albedo off a face model by evaluating it at small coefficients.
-
-    Args:
-        model: The face model.
-        mask: Texels that count, any size, on the device of the model; the face without its eyes where not
-            given.
-        size: Side of the maps that are fitted.
-    """
-    if mask is None:
-        mask = model.uv_mask("face", 256) * (1.0 - model.uv_mask("eyes", 256))
-    step = 0.25
-    with torch.no_grad():
-        mean = model.albedo_map(torch.zeros(1, model.num_albedo, device=mask.device), 4 * size)
-        shifted = model.albedo_map(step * torch.eye(model.num_albedo, device=mask.device), 4 * size)
-    rows = (functional.avg_pool2d(shifted, 4) - functional.avg_pool2d(mean, 4)) / step
-    tone_skin = bare_skin_above_lips(
-        *(model.uv_mask(name, 256) for name in ("face", "eyes", "brows", "lips"))
-    )
-    return LinearAlbedo(
-        mean=functional.avg_pool2d(mean, 4)[0],
-        rows=rows,
-        mask=_shrunk(mask, size),
-        tone_mask=_shrunk(tone_skin.float(), size) > 0,
-    )
-
-
-def _shrunk(mask: Float[Tensor, "m m"], size: int) -> Float[Tensor, "s s"]:
-    """1 where a coarse texel lies in the mask as a whole."""
-    return (functional.interpolate(mask[None, None], size=(size, size), mode="area")[0, 0] > 0.95).float()
-
 
 _REFIT_ROUNDS = 3
 
@@ -105,8 +47,8 @@ class AppearanceConfig:
 
     Attributes:
         lamps: Priors of the light.
-        coefficient_sigma: Spread of the albedo coefficients about zero, standard deviations of the basis:
-            what is said of a face beyond its tone.
+        coefficient_sigma: Spread of the albedo coefficients about those of the tone alone, standard
+            deviations of the basis.
         tone_sigma: How closely the coefficients themselves are led to the tone, relative; what is left is
             made up by one factor per colour.
         noise: Standard deviation of the picture around the model, relative to its brightness.
@@ -190,6 +132,17 @@ class _LedToTone:
     mean: Float[Tensor, " 3"]
     rows: Float[Tensor, "A 3"]
 
+    def equations(self, sigma: float) -> tuple[Float[Tensor, "b 3 A"], Float[Tensor, "b 3"]]:
+        """Rows and right sides of the coefficients that have the tone, weighted by a relative error."""
+        weight = 1.0 / (self.wanted * sigma)
+        return self.rows.T * weight[..., None], (self.wanted - self.mean) * weight
+
+    def coefficients(self, sigma: float) -> Float[Tensor, "b A"]:
+        """The most probable coefficients of a face of which nothing but the tone is known."""
+        rows, right = self.equations(sigma)
+        precision = rows.transpose(1, 2) @ rows + torch.eye(rows.shape[-1]).to(rows)
+        return torch.linalg.solve(precision, (right[:, None] @ rows)[:, 0][..., None])[..., 0]
+
 
 def fit_appearance(
     basis: LinearAlbedo,
@@ -204,7 +157,7 @@ def fit_appearance(
     """Fit albedo coefficients and lamps to an unwrapped photo, in turns; what neither explains is set aside.
 
     Args:
-        basis: See :func:`linear_albedo`.
+        basis: The albedo of the face model.
         texture: The unwrapped photo, linear.
         visibility: How well each texel is seen, [0, 1].
         normals_light: Unit normals of the texels, light frame.
@@ -215,7 +168,8 @@ def fit_appearance(
     config = config or AppearanceConfig()
     texels = _gather(basis, texture, visibility, normals_light, lamps, config.max_texels)
     led = _LedToTone(torch.exp(tone), *tone_of_basis(basis))
-    coeffs = texture.new_zeros(len(texture), basis.rows.shape[0])
+    of_tone = led.coefficients(config.tone_sigma)
+    coeffs = of_tone
     trust, level = torch.ones_like(texels.weight), texels.level
     strengths: Tensor | None = None
     not_over = torch.ones_like(texels.image)
@@ -227,7 +181,7 @@ def fit_appearance(
         trust, not_over = _trust(texels, shading * albedo, level, config)
         if turn < config.num_rounds - 1:
             precision = (texels.weight * trust / level.square())[..., None] * not_over
-            coeffs = _fit_coefficients(texels, shading * gain[:, None], precision, led, config)
+            coeffs = _fit_coefficients(texels, shading * gain[:, None], precision, led, of_tone, config)
     assert strengths is not None
     return Appearance(coeffs, gain, strengths)
 
@@ -323,6 +277,7 @@ def _fit_coefficients(
     shading: Float[Tensor, "b n 3"],
     precision: Float[Tensor, "b n 3"],
     led: _LedToTone,
+    of_tone: Float[Tensor, "b A"],
     config: AppearanceConfig,
 ) -> Float[Tensor, "b A"]:
     """The most probable coefficients under a known shading: ridge regression."""
@@ -330,10 +285,9 @@ def _fit_coefficients(
     scale = (config.num_effective * precision / total).sqrt() / config.noise
     jacobian = (texels.rows * (shading * scale)[..., None]).flatten(1, 2)
     error = ((texels.image - shading * texels.mean) * scale).flatten(1)
-    tone_jacobian = led.rows.T / (led.wanted * config.tone_sigma)[..., None]
-    tone_error = (led.wanted - led.mean) / (led.wanted * config.tone_sigma)
-    rows = torch.cat([jacobian, tone_jacobian], dim=1)
-    target = torch.cat([error, tone_error], dim=1)
+    tone_rows, tone_right = led.equations(config.tone_sigma)
+    rows = torch.cat([jacobian, tone_rows], dim=1)
+    target = torch.cat([error, tone_right], dim=1) - (rows @ of_tone[..., None])[..., 0]
     ridge = torch.eye(rows.shape[-1]).to(rows) / config.coefficient_sigma**2
     right = (target[:, None] @ rows)[:, 0]
-    return torch.linalg.solve(rows.transpose(1, 2) @ rows + ridge, right[..., None])[..., 0]
+    return of_tone + torch.linalg.solve(rows.transpose(1, 2) @ rows + ridge, right[..., None])[..., 0]

@@ -1,4 +1,4 @@
-"""Split the colours of a face into albedo coefficients and light.
+"""Split the colours of a face whose tone is not known into albedo coefficients and light: labels of photos.
 
 The picture is ``albedo(a) * E(n; L) / pi`` in linear colour, with Gaussian priors on both factors: albedo
 coefficients are in standard deviations; light is near grey, its mean over the seen side of a face near
@@ -60,12 +60,10 @@ class PhotometricFit:
     Attributes:
         albedo_coeffs: Albedo coefficients in standard deviations.
         sh_radiance: Light, radiance coefficients in the light frame.
-        trust: How much each pixel counted in the end, in [0, 1].
     """
 
     albedo_coeffs: Float[Tensor, "b A"]
     sh_radiance: Float[Tensor, "b 9 3"]
-    trust: Float[Tensor, "b N"]
 
 
 def prior_light(config: PhotometricConfig, like: Float[Tensor, "..."]) -> Float[Tensor, "9 3"]:
@@ -145,7 +143,7 @@ def fit_light_and_albedo(
         is_better = tried_cost < cost
         state = torch.where(is_better[:, None], tried, state)
         damping = damping * torch.where(is_better, 0.2, 8.0)
-    return PhotometricFit(state[:, 27:], state[:, :27].unflatten(-1, (9, 3)), trust)
+    return PhotometricFit(state[:, 27:], state[:, :27].unflatten(-1, (9, 3)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,8 +113,7 @@ def bare_skin_above_lips(
         brows: Mask of the brows.
         lips: Mask of the lips.
     """
-    rows = (lips > 0.5).any(dim=1).nonzero()[:, 0]
-    first = rows.min() - face.shape[0] // 32
+    first = (lips > 0.5).any(dim=1).int().argmax() - face.shape[0] // 32
     return _bare(face, eyes, brows, lips) & (torch.arange(len(face), device=face.device)[:, None] < first)
 
 

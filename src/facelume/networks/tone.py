@@ -15,7 +15,7 @@ from facelume.networks.configuration import read_network_config
 from facelume.reflectance import human_skin
 
 _SIGMA_RANGE = (0.05, 0.8)
-_BEYOND_TONE_RANGE = 0.2
+BEYOND_TONE_RANGE = 0.2
 """How far a tone may lie beyond those of measured skin: answers that pile up tell no people apart."""
 _KNEE = 0.1
 _HUE_LIMIT = 2.0
@@ -89,7 +89,7 @@ class ToneNetwork(nn.Module):
         darkest, lightest = (float(end) for end in skin.tone_range)
         middle, half = (darkest + lightest) / 2, (lightest - darkest) / 2
         log_luminance = _held(
-            middle + half * raw[:, 0], darkest - _BEYOND_TONE_RANGE, lightest + _BEYOND_TONE_RANGE
+            middle + half * raw[:, 0], darkest - BEYOND_TONE_RANGE, lightest + BEYOND_TONE_RANGE
         )
         spread = skin.spread_of_tone(log_luminance).diagonal(dim1=-2, dim2=-1).sqrt()
         least, largest = _SIGMA_RANGE

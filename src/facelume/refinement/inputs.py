@@ -11,11 +11,12 @@ from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, LIGHT_FROM_CAM, CropTransform
 from facelume.face_model import FaceModel
-from facelume.fitting.appearance import Appearance, LinearAlbedo, average_down, fit_appearance, linear_albedo
+from facelume.fitting.appearance import Appearance, LinearAlbedo, average_down, fit_appearance
 from facelume.fitting.tone_cues import CUE_MAP_SIZE, ToneRegions, read_tone_cues, tone_regions
 from facelume.illumination import LampView, lamp_directions, light_map_from_lamps, sh_from_lamps
 from facelume.networks.tone import ToneNetwork
 from facelume.raster import GeometryBuffers
+from facelume.refinement.albedo_basis import linear_albedo
 from facelume.refinement.refine import RefinerInput
 from facelume.refinement.tone import SkinTone, estimate_tone
 from facelume.types import EYE_PARTS, MOUTH_PARTS, is_part, on_device

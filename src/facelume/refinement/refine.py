@@ -93,7 +93,9 @@ def network_input(
     """Assemble the network's input and the prior albedo at the network's size.
 
     sRGB-encoded texture with N(0, 1) noise where it is unseen, and sRGB-encoded prior, both in [-1, 1]; with
-    ``with_context`` also the visibility and the log of the coarse shading.
+    ``with_context`` also the visibility and the log of the coarse shading, with ``with_geometry`` the normals
+    and what is clipped. Unless the head is the paper's, texture and shading are those of
+    ``CANONICAL_EXPOSURE``.
     """
     small = resize_input(maps, config.map_size)
     balance = _balance(small, config)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facelume.fitting.tone_cues import ToneCues
-from facelume.networks.tone import ToneNetwork, ToneOutput
+from facelume.networks.tone import BEYOND_TONE_RANGE, ToneNetwork, ToneOutput
 from facelume.reflectance import human_skin, luminance
 
 
@@ -61,7 +61,8 @@ def estimate_tone(network: ToneNetwork, cues: ToneCues, config: ExposureConfig |
     of_photo = config.log_sigma**-2 * is_seen
     share = of_photo / (precision + of_photo)
     darkest, lightest = (float(end) for end in human_skin().tone_range)
-    log_luminance = ((1 - share) * said.log_luminance + share * shown).clamp(darkest, lightest)
+    log_luminance = (1 - share) * said.log_luminance + share * shown
+    log_luminance = log_luminance.clamp(darkest - BEYOND_TONE_RANGE, lightest + BEYOND_TONE_RANGE)
     judged = said._replace(log_luminance=log_luminance).log_colour
     exposure = torch.where(is_seen[:, None], cues.skin.clamp(min=1e-4) / torch.exp(judged), 1.0)
     return SkinTone(judged, (precision + of_photo).rsqrt(), exposure)

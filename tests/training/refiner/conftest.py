@@ -36,8 +36,11 @@ def face_of() -> Callable[..., PreparedFace]:
             "normals_light": ahead,
             "prior_albedo": truth.astype(np.uint8),
             "coarse_light": light,
+            "exposure": np.ones(3, np.float32),
         }
         maps |= fields.pop("maps", {})
+        if "coarse_map" not in maps:  # nothing is in shadow
+            maps["coarse_map"] = np.tile(maps["coarse_light"].reshape(27, 1, 1), (1, 8, 8)).astype(np.float16)
         known = {
             "maps": maps,
             "truth": truth.astype(np.uint8),
@@ -45,6 +48,7 @@ def face_of() -> Callable[..., PreparedFace]:
             "truth_highlight": np.zeros((3, size, size), np.float16),
             "has_truth": True,
             "skin_linear": np.full(3, 0.2, np.float32),
+            "tone_error": np.zeros(3, np.float32),
             "gain": np.ones(3, np.float32),
             "person": 0,
             "picture_file": picture_file(np.full((224, 224, 3), 0.5, np.float32)),

@@ -1,15 +1,22 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
 from facelume.errors import UsageError
-from facelume.illumination import irradiance_image
+from facelume.illumination import irradiance_image, irradiance_map
 from facelume.refinement.refine import RefinerInput
-from facelume.training.refiner.batches import FaceDraw, to_batch
+from facelume.training.refiner.batches import FaceDraw, RefinerBatch, to_batch
 from facelume.training.refiner.config import FaceAugmentConfig
-from facelume.training.refiner.prepared import MAP_KINDS, PreparedFace, PreparedFaces, encoded_maps
+from facelume.training.refiner.prepared import (
+    COARSE_MAP_SIZE,
+    MAP_KINDS,
+    PreparedFace,
+    PreparedFaces,
+    encoded_maps,
+)
+from facelume.uv import resize_map
 
 
 @pytest.fixture
@@ -24,6 +31,8 @@ def random_faces(face_of):
 
         light = np.zeros((9, 3), dtype=np.float32)
         light[0], light[3] = 3.0, 0.8
+        shadow = np.linspace(0.3, 1.0, 8)  # the subject's right side is in shadow
+        light_map = (light.reshape(27, 1, 1) * shadow).repeat(8, axis=1).astype(np.float16)
         faces = []
         for number in range(count):
             normals = rng.normal(size=(3, size, size))
@@ -32,6 +41,8 @@ def random_faces(face_of):
                 "normals_light": (normals * 127).round().astype(np.int8),
                 "prior_albedo": colours(),
                 "coarse_light": light,
+                "coarse_map": light_map,
+                "exposure": rng.uniform(0.3, 2.0, 3).astype(np.float32),
             }
             truth = colours() * np.uint8(has_truth)
             shading = rng.uniform(0.5, 2.0, (3, size, size)).astype(np.float16)
@@ -88,6 +99,8 @@ def test_every_map_of_the_refinement_has_a_kind_and_comes_back(shard_of, face_of
         normals_light=normals.float(),
         prior_albedo=torch.from_numpy(rng.random((1, 3, 16, 16))).float(),
         coarse_light=torch.from_numpy(rng.normal(size=(1, 9, 3))).float(),
+        coarse_map=torch.from_numpy(rng.normal(size=(1, 27, COARSE_MAP_SIZE, COARSE_MAP_SIZE))).float(),
+        exposure=torch.from_numpy(rng.uniform(0.1, 3.0, size=(1, 3))).float(),
     )
     grey = np.full((3, 16, 16), 128)
     shard = shard_of([face_of(grey, grey, maps=encoded_maps(given))])
@@ -96,36 +109,70 @@ def test_every_map_of_the_refinement_has_a_kind_and_comes_back(shard_of, face_of
         torch.testing.assert_close(getattr(found, name), getattr(given, name), atol=0.01, rtol=0)
 
 
+STRONG = FaceAugmentConfig(tone_sigma=0.3, tone_hue_sigma=0.1)
+
+
+def shading_of(batch: RefinerBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the coarse light everywhere, and of what its shadows leave."""
+    maps, normals = batch.maps, batch.maps.normals_light
+    return irradiance_image(maps.coarse_light, normals), irradiance_map(
+        resize_map(maps.coarse_map, 32), normals
+    )
+
+
 def test_mirrored_maps_shade_like_the_mirrored_face(shard_of, random_faces):
     faces = shard_of(random_faces(8))
     plain = to_batch([(faces, row) for row in range(8)])
-    augmented = to_batch([(faces, row) for row in range(8)], FaceAugmentConfig(), np.random.default_rng(0))
-    shading = irradiance_image(plain.maps.coarse_light, plain.maps.normals_light)
-    new_shading = irradiance_image(augmented.maps.coarse_light, augmented.maps.normals_light)
+    augmented = to_batch([(faces, row) for row in range(8)], STRONG, np.random.default_rng(0))
     mirrored = []
     for row in range(8):
-        mirrored.append(torch.equal(augmented.truth[row], plain.truth[row].flip(-1)))
-        expected, true_light = (
-            values[row].flip(-1) if mirrored[-1] else values[row] for values in (shading, plain.truth_shading)
+        is_mirrored = torch.equal(augmented.maps.texture[row], plain.maps.texture[row].flip(-1))
+        mirrored.append(is_mirrored)
+        light_gain = (augmented.maps.exposure / plain.maps.exposure)[row][:, None, None]
+        for new, old in zip(shading_of(augmented), shading_of(plain), strict=True):
+            expected = (old[row].flip(-1) if is_mirrored else old[row]) * light_gain
+            torch.testing.assert_close(new[row], expected, atol=2e-3, rtol=2e-3)
+        true_light = plain.truth_shading[row].flip(-1) if is_mirrored else plain.truth_shading[row]
+        torch.testing.assert_close(
+            augmented.truth_shading[row], true_light * light_gain, atol=1e-5, rtol=1e-5
         )
-        gain = (augmented.gain / plain.gain)[row][:, None, None]
-        ratio = new_shading[row] / expected
-        torch.testing.assert_close(ratio, gain.expand_as(ratio), atol=2e-3, rtol=2e-3)
-        torch.testing.assert_close(augmented.truth_shading[row], true_light * gain, atol=1e-5, rtol=1e-5)
     assert 0 < sum(mirrored) < 8
     # Two pictures of one person are asked for one albedo.
     assert mirrored[::2] == mirrored[1::2]
 
 
-def test_gain_keeps_texture_over_light(shard_of, random_faces):
+def test_another_tone_under_another_light_is_the_same_photo(shard_of, random_faces):
     faces = shard_of(random_faces(4))
     plain = to_batch([(faces, row) for row in range(4)])
-    augmented = to_batch([(faces, row) for row in range(4)], FaceAugmentConfig(), np.random.default_rng(3))
-    before = plain.maps.texture.mean(dim=(-1, -2)) / plain.maps.coarse_light[:, 0]
-    after = augmented.maps.texture.mean(dim=(-1, -2)) / augmented.maps.coarse_light[:, 0]
-    torch.testing.assert_close(after, before, rtol=0.02, atol=0)
-    assert not torch.equal(augmented.gain, plain.gain)
-    torch.testing.assert_close(augmented.skin_linear, plain.skin_linear)
+    settings = replace(STRONG, mirror_fraction=0.0)
+    augmented = to_batch([(faces, row) for row in range(4)], settings, np.random.default_rng(3))
+    tone = plain.maps.exposure / augmented.maps.exposure
+    assert 0.1 < float(torch.log(tone).std()) < 0.6
+    assert torch.equal(augmented.maps.texture, plain.maps.texture)
+    factor = tone[..., None, None]
+    torch.testing.assert_close(augmented.maps.prior_albedo, (plain.maps.prior_albedo * factor).clamp(0, 1))
+    torch.testing.assert_close(augmented.truth, (plain.truth * factor).clamp(0, 1))
+    for new, old in zip(shading_of(augmented), shading_of(plain), strict=True):
+        torch.testing.assert_close(new * factor, old, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(augmented.truth_shading * factor, plain.truth_shading)
+    for name in ("gain", "skin_linear", "truth_highlight", "image_srgb"):
+        assert torch.equal(getattr(augmented, name), getattr(plain, name)), name
+
+
+def test_the_truth_has_the_tone_that_was_taken_for_the_skins(shard_of, face_of):
+    """A wrong tone is no fault of the refinement: its truth is the true albedo in that tone."""
+    rng = np.random.default_rng(0)
+    albedo = rng.integers(60, 130, size=(3, 32, 32))
+    errors = np.log([1.5, 0.8, 0.6]).astype(np.float32)
+    right, wrong = (
+        to_batch([(shard_of([face_of(albedo, albedo, tone_error=error)]), 0)])
+        for error in (np.zeros(3, np.float32), errors)
+    )
+    factor = torch.tensor([1.5, 0.8, 0.6])[:, None, None]
+    torch.testing.assert_close(wrong.truth, right.truth * factor)
+    torch.testing.assert_close(wrong.truth_shading, right.truth_shading / factor)
+    for name in MAP_KINDS:
+        assert torch.equal(getattr(wrong.maps, name), getattr(right.maps, name)), name
 
 
 def test_batches_hold_the_asked_share_of_synthetic_faces(shard_of, random_faces):

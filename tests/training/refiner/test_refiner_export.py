@@ -16,9 +16,10 @@ NETWORK = RefinerConfig(width=4, map_size=32, head="residual", with_context=True
 
 
 @pytest.fixture
-def config(tmp_path) -> RefinerTrainingConfig:
+def config(tmp_path, own_tone) -> RefinerTrainingConfig:
+    """A run whose skins are judged by a tone network of its own, which learned from nobody's photos."""
     return RefinerTrainingConfig(
-        data=RefinerDataConfig(prepared=tmp_path / "p", prior_weights=None),
+        data=RefinerDataConfig(prepared=tmp_path / "p", prior_weights=None, tone_weights=own_tone.id),
         output=tmp_path / "mine",
         loop=LoopConfig(num_steps=1),
         network=NETWORK,
@@ -59,6 +60,7 @@ def test_a_record_names_what_this_run_learned_from_and_nothing_else(config, tmp_
 
     synthetic = record_of()
     assert synthetic.terms == "credit"
+    assert "answers of the network tone-own (CC0)" in synthetic.training_data
     assert "CelebA" not in synthetic.training_data
     assert "Poly Haven" not in synthetic.training_data
     london = record_of(photos=tmp_path, photo_sets=("london",))
@@ -74,6 +76,12 @@ def test_a_record_names_what_this_run_learned_from_and_nothing_else(config, tmp_
     assert record_of(num_synthetic=0, photos=tmp_path, photo_sets=("london",)).training_data.startswith(
         "photos of the Face Research Lab London Set (CC BY 4.0)"
     )
+
+
+def test_the_tone_network_that_judged_the_skins_hands_its_terms_on(config, shipped_tone):
+    _, record = export(replace(config, data=replace(config.data, tone_weights=shipped_tone.id)))
+    assert record.terms == shipped_tone.terms == "research"
+    assert f"answers of the network {shipped_tone.id}" in record.training_data
 
 
 def test_a_prior_network_that_starts_the_fits_hands_its_terms_on(config):

@@ -11,11 +11,12 @@ from PIL import Image
 from facelume.camera import sample_crop
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
-from facelume.fitting.appearance import Appearance
+from facelume.fitting.tone_cues import NUM_CUES
 from facelume.illumination import irradiance_image
 from facelume.io.photo import read_photo
-from facelume.networks.builders import PRIOR_BUILDERS
+from facelume.networks.builders import PRIOR_BUILDERS, TONE_BUILDERS
 from facelume.networks.prior import PriorConfig, PriorNetwork
+from facelume.networks.tone import ToneNetwork
 from facelume.pipeline import Reconstruction, Reconstructor, reconstructor
 from facelume.pipeline.alignment import read_prior
 from facelume.pipeline.posed_face import PosedFace
@@ -34,9 +35,11 @@ from facelume.training.refiner.prepare import (
     preparation_tools,
     prepare,
     prepare_posed,
+    true_tone,
 )
-from facelume.training.refiner.prepared import PreparedFace, PreparedFaces
+from facelume.training.refiner.prepared import COARSE_MAP_SIZE, PreparedFace, PreparedFaces
 from facelume.training.refiner.shards import prepare_all
+from facelume.uv import resize_map
 from facelume.weights import WeightRecord, build_and_load, save_weights
 
 MAP_SIZE = 128
@@ -55,8 +58,13 @@ def prior() -> PriorNetwork:
 
 
 @pytest.fixture(scope="module")
-def tools(model: FaceModel, prior: PriorNetwork) -> PreparationTools:
-    return preparation_tools(model, MAP_SIZE, prior)
+def tone() -> ToneNetwork:
+    return build_and_load("tone", TONE_BUILDERS)[0]
+
+
+@pytest.fixture(scope="module")
+def tools(model: FaceModel, prior: PriorNetwork, tone: ToneNetwork) -> PreparationTools:
+    return preparation_tools(model, MAP_SIZE, tone, prior)
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +85,8 @@ class Served:
             self.face = face
             return unwrap_face(face, basis)
 
-        def note_input(
-            unwrapped: UnwrappedFace, basis: InputBasis, *, start: Appearance | None
-        ) -> PreparedInput:
-            self.start = start
-            self.prepared = prepare_input(unwrapped, basis, start=start)
+        def note_input(unwrapped: UnwrappedFace, basis: InputBasis, tone: ToneNetwork) -> PreparedInput:
+            self.prepared = prepare_input(unwrapped, basis, tone)
             return self.prepared
 
         with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +108,7 @@ def served(photo: np.ndarray) -> Served:
 def test_the_same_face_gives_training_and_use_the_same_maps(
     photo: np.ndarray, served: Served, tools: PreparationTools, shard_of: ShardOf
 ) -> None:
-    labelled = LabelledFace(photo, served.result.landmarks_px["mediapipe478"], start=served.start)
+    labelled = LabelledFace(photo, served.result.landmarks_px["mediapipe478"])
     prepared = prepare_posed(labelled, served.result.crop, served.result.posed, served.face.parsing, tools)
     trained, expected = to_batch([(shard_of([prepared]), 0)]).maps, served.maps()
     step = 0.5 / 255 + 1e-5
@@ -112,7 +117,10 @@ def test_the_same_face_gives_training_and_use_the_same_maps(
         assert float((values - others).abs().max()) < step, name
     assert float((trained.visibility - expected.visibility).abs().max()) < step
     assert float((trained.normals_light - expected.normals_light).abs().max()) < 0.5 / 127 + 1e-5
-    torch.testing.assert_close(trained.coarse_light, expected.coarse_light.clone())
+    for name in ("coarse_light", "exposure"):
+        torch.testing.assert_close(getattr(trained, name), getattr(expected, name).clone())
+    light_map = resize_map(expected.coarse_map.clone(), COARSE_MAP_SIZE)
+    torch.testing.assert_close(trained.coarse_map, light_map, atol=2e-3, rtol=2e-3)
     # Kept as a JPEG of high quality.
     assert np.abs(prepared.image_srgb.astype(int) - served.result.photo.input_crop).mean() < 1.0
     np.testing.assert_array_equal(prepared.face_mask, served.result.face_mask)
@@ -138,7 +146,13 @@ def test_labels_that_agree_with_the_network_place_the_face_as_in_use(
     assert float((trained.visibility - expected.visibility).abs().mean()) < 0.02
     difference = (srgb_from_linear(trained.texture) - srgb_from_linear(expected.texture)).abs().mean(1)
     assert float((difference * weight).sum() / weight.sum()) < 0.015
-    torch.testing.assert_close(trained.coarse_light, expected.coarse_light.clone(), atol=0.05, rtol=0.05)
+    first, second = (
+        map_shading(resize_map(maps.coarse_map.clone(), 32), trained.normals_light)
+        for maps in (trained, expected)
+    )
+    weight = resize_map(weight[:, None], 32)
+    assert float(((first - second).abs() * weight).sum() / (second * weight).sum()) < 0.03
+    torch.testing.assert_close(trained.exposure, expected.exposure.clone(), atol=0.0, rtol=0.03)
 
 
 def test_a_mask_that_was_drawn_comes_before_the_one_of_the_network(
@@ -151,11 +165,11 @@ def test_a_mask_that_was_drawn_comes_before_the_one_of_the_network(
     assert prepared[1].maps["visibility"].max() == 255
 
 
-def test_without_a_network_every_face_starts_at_the_mean_and_counts_as_bare(
-    photo: np.ndarray, served: Served, model: FaceModel
+def test_without_a_prior_network_every_face_starts_at_the_mean_and_counts_as_bare(
+    photo: np.ndarray, served: Served, model: FaceModel, tone: ToneNetwork
 ) -> None:
     points_px = served.result.landmarks_px["mediapipe478"].astype(np.float32)
-    (prepared,) = prepare([LabelledFace(photo, points_px)], preparation_tools(model, 32))
+    (prepared,) = prepare([LabelledFace(photo, points_px)], preparation_tools(model, 32, tone))
     assert prepared.maps["texture"].shape == (3, 32, 32)
     assert not prepared.has_truth
     assert prepared.maps["visibility"].mean() > served.maps().visibility.mean() * 255
@@ -172,8 +186,9 @@ def test_what_lies_beyond_the_photo_is_not_compared_with_it(
 
 
 def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(
-    model: FaceModel, shard_of: ShardOf
+    model: FaceModel, shard_of: ShardOf, tone_saying: Callable[..., ToneNetwork]
 ) -> None:
+    """In the tone that was taken for the skin's, which here is wrong, under as much more light."""
     identity, expression = torch.zeros(80), torch.zeros(52)
     posed = PosedFace(model, identity, expression, torch.tensor([0.0, 0.3, 0.0, 0.0, 0.0, 1.05]))
     light = torch.zeros(1, 9, 3)
@@ -189,7 +204,11 @@ def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(
     )
     truth = FaceTruth(albedo_srgb, shading, 0 * shading, np.full(3, 0.2), np.ones(3))
     face = LabelledFace(photo_srgb, posed.landmarks_crop_px().astype(np.float32), truth=truth)
-    batch = to_batch([(shard_of(prepare([face], preparation_tools(model, 128))), 0)])
+    tools = preparation_tools(model, 128, tone_saying(tone=0.2, hue=(0.3, 0.3), sigma=-20.0))
+    (prepared,) = prepare([face], tools)
+    assert np.abs(prepared.tone_error).max() > 0.2
+    batch = to_batch([(shard_of([prepared]), 0)])
+    light = light / torch.exp(torch.from_numpy(prepared.tone_error))
     lit, weight = batch.truth * batch.truth_shading, (batch.maps.visibility > 0.9)[:, None]
     error = ((lit - batch.maps.texture).abs() * weight).sum() / (3 * weight.sum())
     assert float(error) < 0.02
@@ -206,6 +225,34 @@ def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(
     in_crop = render_in_crop(batch, output, buffers)
     error = ((in_crop.detail - in_crop.target).abs() * in_crop.mask).sum() / (3 * in_crop.mask.sum())
     assert float(error) < 0.02
+
+
+def test_the_tone_error_is_that_of_the_middle_of_the_skin(
+    model: FaceModel, tone_saying: Callable[..., ToneNetwork]
+) -> None:
+    posed = PosedFace(model, torch.zeros(80), torch.zeros(52), torch.tensor([0.0, 0.3, 0.0, 0.0, 0.0, 1.05]))
+    albedo = model.albedo_map(torch.zeros(1, model.num_albedo), 256)
+    light = torch.zeros(1, 9, 3)
+    light[:, 0] = 2.5
+    photo_srgb, albedo_srgb = (
+        (srgb_from_linear(picture)[0].movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy()
+        for picture in (render(posed.crop_buffers, albedo, light), albedo)
+    )
+    nothing = np.zeros((224, 224, 3), np.float32)
+    truth = FaceTruth(albedo_srgb, nothing, nothing, np.full(3, 0.2), np.ones(3))
+    face = LabelledFace(photo_srgb, posed.landmarks_crop_px().astype(np.float32), truth=truth)
+    sure = [tone_saying(tone=level, sigma=-20.0) for level in (-0.2, 0.3)]
+    tools = [preparation_tools(model, 32, network) for network in sure]
+    errors = [prepare([face], each)[0].tone_error for each in tools]
+    true = true_tone(torch.from_numpy(albedo_srgb).movedim(-1, 0)[None] / 255, tools[0].basis)[0].numpy()
+    # The photo's brightness counts a little beside a network that is sure.
+    for network, error in zip(sure, errors, strict=True):
+        taken = network(torch.zeros(1, NUM_CUES)).log_colour[0].numpy()
+        np.testing.assert_allclose(error, taken - true, atol=0.02)
+    skin = tools[0].basis.tone_regions.skin
+    np.testing.assert_allclose(
+        true, torch.log(albedo.flatten(2)[0, :, skin].median(dim=-1).values), atol=0.02
+    )
 
 
 def test_a_prior_that_knows_no_face_model_is_refused(

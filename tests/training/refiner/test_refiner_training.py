@@ -110,7 +110,7 @@ def test_a_run_draws_prepares_trains_and_measures(tmp_path):
     assert trained.metrics["synthetic/photo_albedo_error"] > 0
 
 
-def test_faces_prepared_for_another_run_are_refused_not_reused(tmp_path):
+def test_faces_prepared_for_another_run_are_refused_not_reused(tmp_path, own_tone, shipped_tone):
     train(drawing(tmp_path))
     other = replace(drawing(tmp_path), output=tmp_path / "other")
     with pytest.raises(UsageError, match=r"map_size 32, now 64"):
@@ -119,6 +119,8 @@ def test_faces_prepared_for_another_run_are_refused_not_reused(tmp_path):
         train(replace(drawing(tmp_path, num_synthetic=3), output=tmp_path / "other"))
     with pytest.raises(UsageError, match=r"prior null, now"):
         train(replace(drawing(tmp_path, prior_weights="prior"), output=tmp_path / "other"))
+    with pytest.raises(UsageError, match=r"tone .*, now"):
+        train(replace(drawing(tmp_path, tone_weights=shipped_tone.id), output=tmp_path / "other"))
 
 
 def test_only_the_faces_that_the_run_file_names_are_learned_from(tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 from facelume.data.synthetic.config import SyntheticConfig
 from facelume.data.synthetic.faces import SyntheticFace, SyntheticFaces, load_environment_maps, stack
+from facelume.data.synthetic.light_config import LightConfig, LightKinds, StudioConfig
 from facelume.data.synthetic.scene import SyntheticScene
 from facelume.data.synthetic.shards import (
     SHARD_FACES,
@@ -18,7 +19,10 @@ from facelume.data.synthetic.skin_detail import MELANIN, procedural_detail
 __all__ = [
     "MELANIN",
     "SHARD_FACES",
+    "LightConfig",
+    "LightKinds",
     "SkinConfig",
+    "StudioConfig",
     "SyntheticConfig",
     "SyntheticFace",
     "SyntheticFaces",

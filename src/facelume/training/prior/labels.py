@@ -23,9 +23,10 @@ from facelume.fitting import (
     fit_light_and_albedo,
     landmark_basis,
 )
-from facelume.fitting.appearance import LinearAlbedo, linear_albedo
+from facelume.fitting.appearance import LinearAlbedo
 from facelume.networks.prior import PriorNetwork
 from facelume.raster import geometry_buffers, sample_map
+from facelume.refinement.albedo_basis import linear_albedo
 from facelume.reflectance import linear_from_srgb
 from facelume.training.prior.losses import AlbedoProbe
 from facelume.types import FacePart

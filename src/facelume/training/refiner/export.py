@@ -23,7 +23,7 @@ from facelume.weights import WeightRecord, find_record
 
 _INPUT = (
     "maps of the atlas (facelume.refinement.refine.RefinerInput): unwrapped photo, visibility, normals, "
-    "prior albedo, coarse light; assembled by facelume.refinement.refine.network_input"
+    "prior albedo, coarse light per texel, exposure; assembled by facelume.refinement.refine.network_input"
 )
 
 
@@ -37,6 +37,7 @@ def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
         sources += photo_sources(data.photos, data.photo_sets)
     if data.prior_weights is not None:
         sources.append(weights_source(find_record(data.prior_weights)[0]))
+    sources.append(weights_source(find_record(data.tone_weights)[0]))
     if config.losses.cross_perceptual > 0:
         sources.append(RECOGNITION)
     return tuple(sources)

@@ -116,14 +116,18 @@ def prepare(faces: Sequence[LabelledFace], tools: PreparationTools) -> list[Prep
         key = face.landmarks_px.tobytes()
         if key not in heads:
             heads[key] = _placed(face, tools)
-        prepared.append(prepare_posed(face, *heads[key], tools))
+        crop, posed, parsing = heads[key]
+        if face.parsing is not None:
+            channels = np.repeat(face.parsing[..., None], 3, axis=-1)
+            parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
+        prepared.append(prepare_posed(face, crop, posed, parsing, tools))
     return prepared
 
 
 def _placed(
     face: LabelledFace, tools: PreparationTools
 ) -> tuple[CropTransform, PosedFace, Float[Tensor, "1 224 224"]]:
-    """Crop, shape and pose, and share of bare face at each crop pixel."""
+    """Crop, shape and pose, and share of bare face at each crop pixel where nobody drew it."""
     points_px = face.landmarks_px.astype(np.float64)
     crop = crop_of_landmarks(points_px, tools.landmarks)
     prior = None if tools.prior is None else read_prior(sample_crop(face.photo_srgb, crop), tools.prior)
@@ -136,9 +140,6 @@ def _placed(
     )
     pose = torch.cat([fit.rotvec[0], fit.translation[0]])
     posed = PosedFace(tools.basis.model, fit.identity[0], fit.expression[0], pose)
-    if face.parsing is not None:
-        channels = np.repeat(face.parsing[..., None], 3, axis=-1)
-        return crop, posed, torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
     parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
     return crop, posed, parsing
 

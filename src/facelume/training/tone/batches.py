@@ -20,10 +20,11 @@ from facelume.training.tone.losses import (
     certainty_loss,
     class_bias_loss,
     class_of_tone,
+    judged_loss,
     likelihood_loss,
 )
 from facelume.training.tone.rows import ToneRows
-from facelume.training.tone.shards import GROUPS, LABORATORY, STUDIO, SYNTHETIC
+from facelume.training.tone.shards import GROUPS, JUDGED, LABORATORY, STUDIO, SYNTHETIC
 from facelume.training.tone.split import SplitRows
 from facelume.training.tone.validation import measure
 
@@ -45,7 +46,7 @@ class ToneObjective(Objective):
         self._held_out = {kind: split.held_out for kind, split in rows.items()}
         self._class_weights = {
             kind: weights_of_classes(self._rows[kind].true_tone)
-            for kind in (SYNTHETIC, STUDIO)
+            for kind in (SYNTHETIC, STUDIO, JUDGED)
             if kind in self._rows
         }
         self._members = {
@@ -72,6 +73,8 @@ class ToneObjective(Objective):
             drawn[SYNTHETIC] = self._by_class(SYNTHETIC, number, generator)
         if weights.studio > 0:
             drawn[STUDIO] = self._by_class(STUDIO, round(number * data.studio_share), generator)
+        if weights.judged > 0 and JUDGED in self._rows:
+            drawn[JUDGED] = self._by_class(JUDGED, round(number * data.judged_share), generator)
         if weights.groups > 0:
             drawn[GROUPS] = self._pairs(GROUPS, round(number * data.group_share), generator)
         if weights.laboratory > 0:
@@ -95,6 +98,9 @@ class ToneObjective(Objective):
                 if weights.class_bias > 0:
                     bias = class_bias_loss(answers[kind], drawn[kind].true_tone)
                     terms[f"{kind}_class_bias"] = weights.class_bias * bias
+        if JUDGED in drawn:
+            truth, sigma = drawn[JUDGED].true_tone, self.config.data.judged_sigma
+            terms[JUDGED] = weights.judged * judged_loss(answers[JUDGED], truth, sigma).mean()
         for kind, mean, sigma in (
             (GROUPS, shown.log_mean, shown.log_sigma),
             (LABORATORY, shown.laboratory_log_mean, shown.laboratory_log_sigma),

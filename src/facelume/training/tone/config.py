@@ -54,6 +54,8 @@ class ToneDataConfig:
             ``tools/measure_studio_exposure.py`` measures both.
         groups: Table of photos that show one person (``set,group,name``), or None.
         laboratory: Folder with a folder of grey photos of each person, or None.
+        judged: Learn from the table of photos whose ITA class was judged by eye (``judged.py``).
+        judged_sigma: Spread of the judge's error, log luminance.
         num_folds: Where not 0, people whose hash falls into ``fold`` are held out as well: cross-validation.
         fold: See ``num_folds``.
         augment: Changes of cues while they are drawn.
@@ -61,6 +63,7 @@ class ToneDataConfig:
         studio_share: Studio faces in a batch, for each synthetic one.
         group_share: Pairs of photos of one person, likewise.
         laboratory_share: Pairs of laboratory photos, likewise.
+        judged_share: Judged photos, for each synthetic one.
         prior_weights: Prior network that aligns the faces, as in use; None to align them by their labels.
         locator_weights: Locator that finds the faces of photos, where there is a prior network.
         label_errors: Errors of the labels of synthetic faces, where there is none.
@@ -78,6 +81,8 @@ class ToneDataConfig:
     studio_surface: float = 0.011
     groups: Path | None = None
     laboratory: Path | None = None
+    judged: bool = False
+    judged_sigma: float = 0.2
     num_folds: int = 0
     fold: int = 0
     augment: ToneAugmentConfig = field(default_factory=ToneAugmentConfig)
@@ -85,6 +90,7 @@ class ToneDataConfig:
     studio_share: float = 0.5
     group_share: float = 0.67
     laboratory_share: float = 0.33
+    judged_share: float = 0.33
     prior_weights: str | None = "prior"
     locator_weights: str = "locator"
     label_errors: LabelErrorConfig = field(default_factory=LabelErrorConfig)
@@ -106,6 +112,7 @@ class ToneLossWeights:
         studio: The same of the studio's faces.
         groups: Negative log-likelihood of the difference of two answers to photos of one person.
         laboratory: The same of grey photos, of the luminance alone.
+        judged: Negative log-likelihood of the luminance of judged photos.
         brightness: Luminance near what the photo's own brightness says, on groups and laboratory photos.
         class_bias: Squared mean error of the luminance in each ITA class, of faces whose tone is known.
     """
@@ -114,6 +121,7 @@ class ToneLossWeights:
     studio: float = 1.0
     groups: float = 1.0
     laboratory: float = 1.0
+    judged: float = 1.0
     brightness: float = 0.5
     class_bias: float = 0.0
 

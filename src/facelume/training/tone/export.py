@@ -19,6 +19,7 @@ from facelume.networks.tone import ToneNetwork
 from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.loop import Trained
 from facelume.training.tone.config import ToneTrainingConfig
+from facelume.training.tone.judged import judged_classes
 from facelume.training.tone.shards import sets_of_groups
 from facelume.weights import WeightRecord, find_record
 
@@ -36,6 +37,11 @@ def sources_of(config: ToneTrainingConfig) -> tuple[DataSource, ...]:
         sources.append(photo_set_source(data.photos, data.studio_set))
     if data.photos is not None and data.groups is not None and losses.groups > 0:
         sources += [photo_set_source(data.photos, name) for name in sets_of_groups(data.groups)]
+    if data.photos is not None and data.judged and losses.judged > 0:
+        sources += [
+            photo_set_source(data.photos, name)
+            for name in sorted({n.split("/")[0] for n in judged_classes()})
+        ]
     if data.laboratory is not None and losses.laboratory > 0:
         sources.append(LABORATORY_PHOTOS)
     if data.prior_weights is None:

@@ -31,6 +31,21 @@ def likelihood_loss(output: ToneOutput, true_tone: Float[Tensor, "b 3"]) -> Floa
     return (0.5 * error.square() + output.log_sigma).mean(dim=1)
 
 
+def judged_loss(
+    output: ToneOutput, true_tone: Float[Tensor, "b 3"], judge_sigma: float
+) -> Float[Tensor, " b"]:
+    """Negative log-likelihood of the luminance of tones that a judge with an error of his own gave.
+
+    Args:
+        output: Answers.
+        true_tone: Log R, G, B of what he said.
+        judge_sigma: Spread of his error, log luminance.
+    """
+    variance = torch.exp(2 * output.log_sigma[:, 0]) + judge_sigma**2
+    error = output.log_luminance - tone_and_hue(true_tone)[:, 0]
+    return 0.5 * error.square() / variance + 0.5 * torch.log(variance)
+
+
 def agreement_loss(first: ToneOutput, second: ToneOutput, *, is_grey: bool = False) -> Float[Tensor, ""]:
     """How much answers to photos of one person differ, for as much as people do.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from facelume.data.fingerprint import load_stamped, save_stamped
 from facelume.fitting.tone_cues import BANDS, CUE_MAP_SIZE, CUES_VERSION, ToneRegions, read_tone_cues
-from facelume.reflectance import linear_from_srgb
+from facelume.reflectance import human_skin, linear_from_srgb
 from facelume.training.tone.faces import UnwrappedFaces
+from facelume.training.tone.judged import tone_of_class
 from facelume.training.tone.shards import FaceShard
 from facelume.types import on_device
 
@@ -118,6 +119,12 @@ def with_studio_truth(rows: ToneRows, gain: tuple[float, float, float], surface:
     """
     albedo = rows.skin * rows.skin.new_tensor(gain) - surface
     return replace(rows, true_tone=torch.log(albedo.clamp(min=_DARKEST_SKIN)))
+
+
+def with_judged_truth(rows: ToneRows, classes: Mapping[str, float]) -> ToneRows:
+    """Rows of judged photos with the tone of their class; its hue is the mean hue of that luminance."""
+    judged = torch.from_numpy(tone_of_class([classes[person] for person in rows.person])).float()
+    return replace(rows, true_tone=human_skin().log_colour(judged, torch.zeros(len(rows), 2)))
 
 
 def _arrays(rows: ToneRows) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from facelume.training.config import run_document
 from facelume.training.prior.export import load_prior
 from facelume.training.tone.config import ToneDataConfig
 from facelume.training.tone.faces import FaceReader, NamedPhoto, UnwrappedFaces, load_unwrapped
+from facelume.training.tone.judged import judged_photos
 from facelume.weights import find_record
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ UNWRAPPING_VERSION = 1
 """Part of every shard's fingerprint: counted up when the same photo would be unwrapped otherwise."""
 
 SYNTHETIC, STUDIO, GROUPS, LABORATORY = "synthetic", "studio", "groups", "laboratory"
-"""What a shard's faces teach: the tone itself, the tone but for the studio's exposure, agreement."""
+JUDGED = "judged"
+"""What a shard's faces teach: the tone itself, the tone but for the studio's exposure, agreement (twice), the
+class of the tone."""
 
 HELD_OUT, PLAIN = "held_out", "plain"
 _SEEDS = (SYNTHETIC, HELD_OUT, PLAIN)
@@ -107,6 +110,8 @@ class FaceShards:
             lists[STUDIO] = studio_photos(_needed(data.photos, "studio_set"), data.studio_set)
         if data.groups is not None:
             lists[GROUPS] = group_photos(_needed(data.photos, "groups"), data.groups)
+        if data.judged:
+            lists[JUDGED] = judged_photos(_needed(data.photos, "judged"))
         if data.laboratory is not None:
             lists[LABORATORY] = laboratory_photos(data.laboratory)
         return lists

@@ -11,8 +11,16 @@ from facelume.data.split import is_validation
 from facelume.face_model import FaceModel
 from facelume.fitting.tone_cues import ToneRegions
 from facelume.training.tone.config import ToneDataConfig
-from facelume.training.tone.rows import ToneRows, joined, known_skin, rows_of_shard, with_studio_truth
-from facelume.training.tone.shards import GROUPS, LABORATORY, STUDIO, SYNTHETIC, FaceShards
+from facelume.training.tone.judged import judged_classes
+from facelume.training.tone.rows import (
+    ToneRows,
+    joined,
+    known_skin,
+    rows_of_shard,
+    with_judged_truth,
+    with_studio_truth,
+)
+from facelume.training.tone.shards import GROUPS, JUDGED, LABORATORY, STUDIO, SYNTHETIC, FaceShards
 
 _LABORATORY_STRIDE = 5
 
@@ -52,6 +60,10 @@ def load_rows(data: ToneDataConfig, model: FaceModel, regions: ToneRegions) -> d
             for part in vars(split[STUDIO]).values()
         )
         split[STUDIO] = SplitRows(*both)
+    if JUDGED in split:
+        classes = judged_classes()
+        judged = (with_judged_truth(part, classes) for part in vars(split[JUDGED]).values())
+        split[JUDGED] = SplitRows(*judged)
     return split
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from facelume.reflectance import ITA_CLASSES, ita_degrees, luminance
 from facelume.training.tone.losses import answered, class_of_tone, tone_and_hue
 from facelume.training.tone.rows import ToneRows
-from facelume.training.tone.shards import GROUPS, LABORATORY, STUDIO, SYNTHETIC
+from facelume.training.tone.shards import GROUPS, JUDGED, LABORATORY, STUDIO, SYNTHETIC
 
 
 def measure(network: nn.Module, held_out: Mapping[str, ToneRows]) -> dict[str, float]:
@@ -28,7 +28,7 @@ def measure(network: nn.Module, held_out: Mapping[str, ToneRows]) -> dict[str, f
         over photos of one person and over people, and ``photo_within`` of the photos' own.
     """
     metrics: dict[str, float] = {}
-    for kind in (SYNTHETIC, STUDIO):
+    for kind in (SYNTHETIC, STUDIO, JUDGED):
         if len(held_out.get(kind, ())) > 1:
             metrics |= {f"{kind}/{k}": v for k, v in errors(network, held_out[kind]).items()}
     for kind in (GROUPS, LABORATORY):
