@@ -53,6 +53,7 @@ class ToneDataConfig:
         studio_surface: The part of that which the skin's surface reflects; the rest is the albedo.
             ``tools/measure_studio_exposure.py`` measures both.
         groups: Table of photos that show one person (``set,group,name``), or None.
+        group_sets: Photo sets that the table takes photos from.
         laboratory: Folder with a folder of grey photos of each person, or None.
         judged: Learn from the table of photos whose ITA class was judged by eye (``judged.py``).
         judged_sigma: Spread of the judge's error, log luminance.
@@ -77,9 +78,10 @@ class ToneDataConfig:
     num_heads_validation: int = 56
     photos: Path | None = None
     studio_set: str | None = None
-    studio_gain: tuple[float, float, float] = (1.156, 1.123, 1.1)
-    studio_surface: float = 0.011
+    studio_gain: tuple[float, float, float] = (1.162, 1.131, 1.11)
+    studio_surface: float = 0.0115
     groups: Path | None = None
+    group_sets: tuple[str, ...] = ("aaf", "celebahq", "utkface")
     laboratory: Path | None = None
     judged: bool = False
     judged_sigma: float = 0.2

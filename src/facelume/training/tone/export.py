@@ -20,7 +20,6 @@ from facelume.training.export import WEIGHTS_FOLDER, Release, register
 from facelume.training.loop import Trained
 from facelume.training.tone.config import ToneTrainingConfig
 from facelume.training.tone.judged import judged_classes
-from facelume.training.tone.shards import sets_of_groups
 from facelume.weights import WeightRecord, find_record
 
 _INPUT = (
@@ -36,7 +35,7 @@ def sources_of(config: ToneTrainingConfig) -> tuple[DataSource, ...]:
     if data.photos is not None and data.studio_set is not None and losses.studio > 0:
         sources.append(photo_set_source(data.photos, data.studio_set))
     if data.photos is not None and data.groups is not None and losses.groups > 0:
-        sources += [photo_set_source(data.photos, name) for name in sets_of_groups(data.groups)]
+        sources += [photo_set_source(data.photos, name) for name in data.group_sets]
     if data.photos is not None and data.judged and losses.judged > 0:
         sources += [
             photo_set_source(data.photos, name)

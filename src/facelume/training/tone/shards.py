@@ -109,7 +109,7 @@ class FaceShards:
         if data.studio_set is not None:
             lists[STUDIO] = studio_photos(_needed(data.photos, "studio_set"), data.studio_set)
         if data.groups is not None:
-            lists[GROUPS] = group_photos(_needed(data.photos, "groups"), data.groups)
+            lists[GROUPS] = group_photos(_needed(data.photos, "groups"), data.groups, data.group_sets)
         if data.judged:
             lists[JUDGED] = judged_photos(_needed(data.photos, "judged"))
         if data.laboratory is not None:
@@ -161,26 +161,27 @@ def studio_photos(root: Path, photo_set: str) -> list[NamedPhoto]:
     ]
 
 
-def group_photos(root: Path, table: Path) -> list[NamedPhoto]:
+def group_photos(root: Path, table: Path, photo_sets: Sequence[str]) -> list[NamedPhoto]:
     """The photos of a table of groups.
+
+    Args:
+        root: Folder of the photo sets.
+        table: The table.
+        photo_sets: Sets that it takes photos from.
 
     Raises:
         UsageError: It cannot be read, is no such table, or names a photo that the sets do not have.
     """
     groups = load_photo_groups(table).group_of_photo
-    records = {(r.photo_set, r.path.name): r for r in load_photo_records(root, sets_of_groups(table))}
+    records = {(r.photo_set, r.path.name): r for r in load_photo_records(root, photo_sets)}
     missing = sorted("/".join(photo) for photo in groups if photo not in records)
     if missing:
-        raise UsageError(f"{table}: no photo {missing[0]} in {root} ({len(missing)} are missing)")
+        sets = ", ".join(photo_sets)
+        raise UsageError(f"{table}: no photo {missing[0]} in the sets {sets} ({len(missing)} are missing)")
     return [
         NamedPhoto(records[photo].path, f"{group}:{'/'.join(photo)}", records[photo].landmarks_px[:, :2])
         for photo, group in groups.items()
     ]
-
-
-def sets_of_groups(table: Path) -> list[str]:
-    """Names of the photo sets that a table of groups takes its photos from; errors as in group_photos."""
-    return sorted({photo_set for photo_set, _ in load_photo_groups(table).group_of_photo})
 
 
 def laboratory_photos(folder: Path) -> list[NamedPhoto]:

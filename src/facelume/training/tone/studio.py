@@ -1,8 +1,9 @@
 """The exposure of a studio, from the colours that human skin has.
 
 Photos of one studio show the tone of each skin up to one exposure, one cast and what the skin's surface
-reflects. Human skin of a given luminance has nearly one hue: the three are those under which the people of
-the studio have hues that people have, and no tone lighter than people's.
+reflects. The cast is nearly that of the grey backdrop. Human skin of a given luminance has nearly one hue:
+exposure and surface are those under which the people of the studio have hues that people have, and no tone
+lighter than people's.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 from torch import Tensor
 
-from facelume.reflectance import human_skin, luminance
+from facelume.reflectance import hue, human_skin, luminance
 
-CAST_SIGMA = 0.05
-"""Spread of the log of R/G and of G/B that a studio's white balance leaves."""
+CAST_SIGMA = 0.03
+"""Spread of log R/G and log G/B of a studio's backdrop that is called grey."""
+
+INDEPENDENT_PEOPLE = 10
+"""Hues that one camera shows err together: as evidence of the cast they count as so many people."""
 
 _LARGEST_DISTANCE = 3.0
 """Standard deviations from which a hue is an outlier."""
@@ -34,7 +38,7 @@ class StudioExposure:
     Attributes:
         gain: Factor on linear R, G, B that gives what the skin reflects, white being 1.
         surface: The part of that which the surface reflects; the rest is the diffuse albedo.
-        misfit: Minus twice the mean log-likelihood of the hues, up to a constant.
+        misfit: Minus twice the mean log-likelihood of the hues and of the cast, up to a constant.
     """
 
     gain: tuple[float, float, float]
@@ -42,21 +46,22 @@ class StudioExposure:
     misfit: float
 
 
-def measure_studio(skin: Float[Tensor, "n 3"], num_people: int) -> StudioExposure:
+def measure_studio(skin: Float[Tensor, "n 3"], backdrop: Float[Tensor, " 3"]) -> StudioExposure:
     """Find the exposure of a studio.
 
     Args:
         skin: Middle colour of the skin that each photo shows, linear.
-        num_people: People in the photos; each of them counts once against what is assumed of the cast.
+        backdrop: Colour of the backdrop, linear: it is grey, so the cast is about what makes it so.
     """
     colours = skin.double()
+    grey = -hue(backdrop.double()[None])[0].numpy()
 
     def misfit(parameters: Float[np.ndarray, " 4"]) -> float:
         exposure, surface, *cast = parameters
         if not 0 <= surface <= _LARGEST_SURFACE:
             return float("inf")
         gain = colours.new_tensor(_gain(exposure, *cast))
-        unlikely_cast = (np.square(cast) / CAST_SIGMA**2).sum() / num_people
+        unlikely_cast = (np.square(cast - grey) / CAST_SIGMA**2).sum() / INDEPENDENT_PEOPLE
         return _misfit(colours * gain - surface) + float(unlikely_cast)
 
     starts = [np.array([exposure, 0.01, 0.0, 0.0]) for exposure in (-0.6, -0.2, 0.2, 0.6)]
