@@ -3,27 +3,23 @@
     python tools/ablate_tone.py src/facelume/training/configs/tone.json --heads DIR --out runs/tone/ablation
 
 Every row is a cross-validation over people: ``--folds`` trainings, each measured on the people that it did
-not see. ``DIR`` is a set of ``tools/make_albedo_benchmark.py``. Prints a table in Markdown; ``OUT`` keeps each
-row as JSON, and a row that is there already is not trained again.
+not see. ``DIR`` is a set of ``tools/make_albedo_benchmark.py``. Prints a table in Markdown; the folder of the
+runs keeps each row as JSON, and a row that is there already is not trained again.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import logging
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
-from tyro.conf import Positional
 
 from facelume.detection import NetworkLocator
-from facelume.errors import FacelumeError
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.fitting.tone_cues import BANDS
 from facelume.refinement.inputs import model_tone_regions
@@ -88,50 +84,30 @@ COLUMNS = {
 """Figures of the table, and what they are called in it."""
 
 
-@dataclass(frozen=True)
-class AblateTone:
-    """Train the tone network without each of its cues, sources and terms in turn."""
+def measure_row(
+    run: ToneTrainingConfig, num_folds: int, model: FaceModel, heads: ToneRows, folder: Path
+) -> dict[str, float]:
+    """Mean figures of one row over its folds.
 
-    config: Positional[Path]
-    """Run file of the tone network."""
-    heads: Path
-    """Set of rendered heads with known albedo."""
-    out: Path
-    """Folder for the runs and their figures."""
-    folds: int = 5
-    """Trainings of a row."""
-    rows: tuple[str, ...] = tuple(ABLATIONS)
-    """Rows to measure."""
-
-    def run(self) -> None:
-        """Measures the rows that are missing; prints the table."""
-        run, model = read_run_file(self.config, ToneTrainingConfig), load_open_face_model()
-        heads = rows_of_heads(self.heads, run, model)
-        figures = {}
-        for name in self.rows:
-            path = self.out / f"{name.replace(' ', '_')}.json"
-            if not path.is_file():
-                found = self._row(ABLATIONS[name](run), model, heads, self.out / path.stem)
-                path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-            figures[name] = json.loads(path.read_text(encoding="utf-8"))
-        sys.stdout.write(table(figures))
-
-    def _row(
-        self, run: ToneTrainingConfig, model: FaceModel, heads: ToneRows, folder: Path
-    ) -> dict[str, float]:
-        """Mean figures over the folds."""
-        measured: list[dict[str, float]] = []
-        for fold in range(self.folds):
-            data = replace(run.data, num_folds=self.folds, fold=fold)
-            loop = replace(run.loop, validate_every_steps=0, log_every_steps=run.loop.num_steps)
-            part = replace(run, data=data, loop=loop, output=folder / str(fold))
-            rows = load_rows(data, model, model_tone_regions(model))
-            network = train_on_rows(part, rows).network
-            with torch.no_grad():
-                found = measure(network, {kind: split.held_out for kind, split in rows.items()})
-                measured.append(found | figures_of_heads(network, heads))
-        names = set.intersection(*(set(found) for found in measured))
-        return {name: round(float(np.mean([m[name] for m in measured])), 4) for name in sorted(names)}
+    Args:
+        run: What is trained.
+        num_folds: Trainings.
+        model: The face model.
+        heads: Rendered heads, see :func:`rows_of_heads`.
+        folder: Folder for the trainings.
+    """
+    measured: list[dict[str, float]] = []
+    for fold in range(num_folds):
+        data = replace(run.data, num_folds=num_folds, fold=fold)
+        loop = replace(run.loop, validate_every_steps=0, log_every_steps=run.loop.num_steps)
+        part = replace(run, data=data, loop=loop, output=folder / str(fold))
+        rows = load_rows(data, model, model_tone_regions(model))
+        network = train_on_rows(part, rows).network
+        with torch.no_grad():
+            found = measure(network, {kind: split.held_out for kind, split in rows.items()})
+            measured.append(found | figures_of_heads(network, heads))
+    names = set.intersection(*(set(found) for found in measured))
+    return {name: round(float(np.mean([m[name] for m in measured])), 4) for name in sorted(names)}
 
 
 def rows_of_heads(folder: Path, run: ToneTrainingConfig, model: FaceModel) -> ToneRows:
@@ -177,9 +153,33 @@ def _cell(column: str, value: float | None) -> str:
     return f"{value:.1f}" if column.endswith("ita_error") else f"{value:.2f}"
 
 
+def command_line() -> argparse.ArgumentParser:
+    """The parser of this tool's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="run file of the tone network")
+    parser.add_argument("--heads", type=Path, required=True, help="set of rendered heads with known albedo")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs and their figures")
+    parser.add_argument("--folds", type=int, default=5, help="trainings of a row")
+    parser.add_argument("--rows", nargs="+", default=list(ABLATIONS), choices=list(ABLATIONS), metavar="ROW")
+    return parser
+
+
+def main() -> None:
+    """Run the tool."""
+    arguments = command_line().parse_args()
+    run, model = read_run_file(arguments.config, ToneTrainingConfig), load_open_face_model()
+    heads = rows_of_heads(arguments.heads, run, model)
+    figures = {}
+    for name in arguments.rows:
+        path = arguments.out / f"{name.replace(' ', '_')}.json"
+        if not path.is_file():
+            found = measure_row(ABLATIONS[name](run), arguments.folds, model, heads, path.with_suffix(""))
+            path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        figures[name] = json.loads(path.read_text(encoding="utf-8"))
+    print(table(figures), end="")
+
+
 if __name__ == "__main__":
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    try:
-        tyro.cli(AblateTone).run()
-    except FacelumeError as error:
-        sys.exit(f"ablate_tone: {error}")
+    main()

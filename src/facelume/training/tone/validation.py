@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -25,7 +26,8 @@ def measure(network: nn.Module, held_out: Mapping[str, ToneRows]) -> dict[str, f
         ``KIND/...``: ``bias``, ``sd`` of the log luminance, ``slope`` over the true one, ``hue_sd``,
         ``ita_error`` in degrees, ``bias_CLASS`` of each ITA class and ``class_gap`` between the largest and
         the least of them; for people: ``within`` and ``between``, standard deviations of the log luminance
-        over photos of one person and over people, and ``photo_within`` of the photos' own.
+        over photos of one person and over people, and ``photo_within`` of the photos' own. What too few
+        faces or people can tell is left out.
     """
     metrics: dict[str, float] = {}
     for kind in (SYNTHETIC, STUDIO, JUDGED):
@@ -34,7 +36,7 @@ def measure(network: nn.Module, held_out: Mapping[str, ToneRows]) -> dict[str, f
     for kind in (GROUPS, LABORATORY):
         if len(held_out.get(kind, ())) > 1:
             metrics |= {f"{kind}/{k}": v for k, v in agreement(network, held_out[kind]).items()}
-    return metrics
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def errors(network: nn.Module, rows: ToneRows) -> dict[str, float]:
