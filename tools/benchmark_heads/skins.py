@@ -18,7 +18,7 @@ from face_model_build.albedo_samples import (
     skin_samples,
     without_shading,
 )
-from facelume.data.synthetic.part_colours import paint_parts, part_regions, sample_part_colours
+from facelume.data.synthetic import paint_parts, part_regions, sample_part_colours
 from facelume.face_model import FaceModel
 from facelume.reflectance import ITA_CLASSES, human_skin, ita_class, ita_degrees
 from facelume.types import FacePart

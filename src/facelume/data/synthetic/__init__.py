@@ -3,7 +3,8 @@
 from facelume.data.synthetic.config import SyntheticConfig
 from facelume.data.synthetic.faces import SyntheticFace, SyntheticFaces, load_environment_maps, stack
 from facelume.data.synthetic.light_config import LightConfig, LightKinds, StudioConfig
-from facelume.data.synthetic.scene import SyntheticScene
+from facelume.data.synthetic.part_colours import paint_parts, part_regions, sample_part_colours
+from facelume.data.synthetic.scene import SyntheticScene, SyntheticScenes
 from facelume.data.synthetic.shards import (
     SHARD_FACES,
     draw_shard,
@@ -27,14 +28,18 @@ __all__ = [
     "SyntheticFace",
     "SyntheticFaces",
     "SyntheticScene",
+    "SyntheticScenes",
     "SyntheticSkin",
     "draw_shard",
     "drawn_with",
     "generate",
     "load_environment_maps",
+    "paint_parts",
+    "part_regions",
     "procedural_detail",
     "random_skin",
     "read_shard",
+    "sample_part_colours",
     "shard_paths",
     "stack",
 ]
