@@ -23,13 +23,8 @@ from facelume.refinement.inputs import (
     unwrap_face,
 )
 from facelume.refinement.refine import map_shading, refine
-from facelume.refinement.stage import (
-    USUAL_LUMINANCE,
-    RefinedFace,
-    refine_face,
-    refine_in_usual_tone,
-    tone_gain,
-)
+from facelume.refinement.stage import RefinedFace, refine_face, tone_gain
+from facelume.refinement.usual_tone import USUAL_LUMINANCE, refine_in_usual_tone
 from facelume.reflectance import luminance, srgb_from_linear
 from facelume.types import MOUTH_PARTS, is_part
 from facelume.uv import resize_map

@@ -60,7 +60,7 @@ class AppearanceConfig:
     """
 
     lamps: LampFitConfig = field(default_factory=LampFitConfig)
-    coefficient_sigma: float = 0.3
+    coefficient_sigma: float = 0.7
     tone_sigma: float = 0.03
     noise: float = 0.2
     num_effective: float = 150.0

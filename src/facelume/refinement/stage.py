@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -19,17 +19,12 @@ from facelume.refinement.light_map import (
     refit_light,
     settle_light,
 )
-from facelume.refinement.refine import RefinerInput, RefinerOutput, refine
-from facelume.refinement.tone import SkinTone
-from facelume.reflectance import linear_from_srgb, luminance
+from facelume.refinement.usual_tone import refine_in_usual_tone
+from facelume.reflectance import linear_from_srgb
 from facelume.types import MOUTH_PARTS, is_part
 from facelume.uv import resize_map
 
 _BARE_SHARE = 0.5
-USUAL_LUMINANCE = 0.25
-"""Luminance of the skin that the network is asked about."""
-
-_LIGHTENING_RANGE = (0.4, 6.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,40 +98,6 @@ def refine_face(
             resize_map(coarse_map, light.shape[-1]), coarse_light, prepared.texels.part, mouth_gain
         ),
         confidence=refined.confidence,
-    )
-
-
-def refine_in_usual_tone(
-    refiner: nn.Module, maps: RefinerInput, tone: SkinTone, toned: Float[Tensor, "p p"]
-) -> RefinerOutput:
-    """Refines a face as if its skin had the luminance that most skins of the training have.
-
-    Another tone under another light is the same photo: the network is asked about a skin of usual luminance,
-    which it can draw best, and its answer is led back to the tone. Eyes and teeth stay as they are.
-
-    Args:
-        refiner: The network.
-        maps: Its input.
-        tone: Tone of the skin.
-        toned: Share of skin, lips and brows in each texel of the albedo map.
-    """
-    factor = (USUAL_LUMINANCE / luminance(torch.exp(tone.log_albedo))).clamp(*_LIGHTENING_RANGE)
-    gain = factor[:, None, None, None] ** toned
-    asked = replace(
-        maps,
-        prior_albedo=(maps.prior_albedo * resize_map(gain, maps.prior_albedo.shape[-1])).clamp(0, 1),
-        coarse_light=maps.coarse_light / factor[:, None, None],
-        coarse_map=maps.coarse_map / resize_map(gain, maps.coarse_map.shape[-1]),
-        exposure=maps.exposure / factor[:, None],
-    )
-    said = refine(refiner, asked)
-    light_gain = resize_map(gain, said.light.shape[-1])
-    return replace(
-        said,
-        albedo=said.albedo / resize_map(gain, said.albedo.shape[-1]),
-        albedo_low=said.albedo_low / resize_map(gain, said.albedo_low.shape[-1]),
-        light=said.light * light_gain,
-        shading=said.shading * light_gain,
     )
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from facelume.camera import sample_crop
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
-from facelume.fitting.tone_cues import NUM_CUES
+from facelume.fitting.tone_cues import CUE_MAP_SIZE, NUM_CUES
 from facelume.illumination import irradiance_image
 from facelume.io.photo import read_photo
 from facelume.networks.builders import PRIOR_BUILDERS, TONE_BUILDERS
@@ -21,9 +22,11 @@ from facelume.pipeline import Reconstruction, Reconstructor, reconstructor
 from facelume.pipeline.alignment import read_prior
 from facelume.pipeline.posed_face import PosedFace
 from facelume.raster import render
+from facelume.refinement import usual_tone
 from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput, UnwrappedFace
-from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading, resize_input
-from facelume.reflectance import shading_from_irradiance, srgb_from_linear
+from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading, refine, resize_input
+from facelume.refinement.usual_tone import USUAL_LUMINANCE
+from facelume.reflectance import luminance, shading_from_irradiance, srgb_from_linear
 from facelume.training.config import LoopConfig
 from facelume.training.refiner.batches import to_batch
 from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
@@ -35,7 +38,6 @@ from facelume.training.refiner.prepare import (
     preparation_tools,
     prepare,
     prepare_posed,
-    true_tone,
 )
 from facelume.training.refiner.prepared import COARSE_MAP_SIZE, PreparedFace, PreparedFaces
 from facelume.training.refiner.shards import prepare_all
@@ -89,15 +91,20 @@ class Served:
             self.prepared = prepare_input(unwrapped, basis, tone)
             return self.prepared
 
+        def note_maps(refiner: nn.Module, maps: RefinerInput) -> RefinerOutput:
+            self.refined = maps
+            return refine(refiner, maps)
+
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(reconstructor, "unwrap_face", note_face)
             patch.setattr(reconstructor, "prepare_input", note_input)
+            patch.setattr(usual_tone, "refine", note_maps)
             self.result: Reconstruction = Reconstructor(device="cpu").reconstruct(photo)
 
     def maps(self) -> RefinerInput:
         """The maps at the size of the training's, as the network sees them."""
         with torch.inference_mode():
-            return resize_input(self.prepared.maps, MAP_SIZE)
+            return resize_input(self.refined, MAP_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -202,13 +209,14 @@ def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(
         shading_from_irradiance(received)[0].movedim(0, -1).numpy()
         * posed.crop_buffers.mask[0, ..., None].numpy()
     )
-    truth = FaceTruth(albedo_srgb, shading, 0 * shading, np.full(3, 0.2), np.ones(3))
+    truth = FaceTruth(albedo_srgb, shading, 0 * shading)
     face = LabelledFace(photo_srgb, posed.landmarks_crop_px().astype(np.float32), truth=truth)
     tools = preparation_tools(model, 128, tone_saying(tone=0.2, hue=(0.3, 0.3), sigma=-20.0))
     (prepared,) = prepare([face], tools)
-    assert np.abs(prepared.tone_error).max() > 0.2
     batch = to_batch([(shard_of([prepared]), 0)])
-    light = light / torch.exp(torch.from_numpy(prepared.tone_error))
+    taken = middle_of_skin(batch.truth, tools.basis) / middle_of_skin(albedo, tools.basis)
+    assert float(torch.log(taken).abs().max()) > 0.2
+    light = light / taken
     lit, weight = batch.truth * batch.truth_shading, (batch.maps.visibility > 0.9)[:, None]
     error = ((lit - batch.maps.texture).abs() * weight).sum() / (3 * weight.sum())
     assert float(error) < 0.02
@@ -227,9 +235,16 @@ def test_true_albedo_and_light_render_the_photo_in_the_crop_and_in_the_atlas(
     assert float(error) < 0.02
 
 
-def test_the_tone_error_is_that_of_the_middle_of_the_skin(
-    model: FaceModel, tone_saying: Callable[..., ToneNetwork]
+def middle_of_skin(albedo: Tensor, basis: InputBasis) -> Tensor:
+    """Middle colour of the skin, linear, (b, 3)."""
+    skin = resize_map(albedo, CUE_MAP_SIZE).flatten(2)[..., basis.tone_regions.skin]
+    return skin.median(dim=-1).values
+
+
+def test_a_wrong_tone_is_no_fault_of_the_refinement(
+    model: FaceModel, tone_saying: Callable[..., ToneNetwork], shard_of: ShardOf
 ) -> None:
+    """Truth and maps have the tone that was judged, whose luminance is the usual one."""
     posed = PosedFace(model, torch.zeros(80), torch.zeros(52), torch.tensor([0.0, 0.3, 0.0, 0.0, 0.0, 1.05]))
     albedo = model.albedo_map(torch.zeros(1, model.num_albedo), 256)
     light = torch.zeros(1, 9, 3)
@@ -239,20 +254,22 @@ def test_the_tone_error_is_that_of_the_middle_of_the_skin(
         for picture in (render(posed.crop_buffers, albedo, light), albedo)
     )
     nothing = np.zeros((224, 224, 3), np.float32)
-    truth = FaceTruth(albedo_srgb, nothing, nothing, np.full(3, 0.2), np.ones(3))
-    face = LabelledFace(photo_srgb, posed.landmarks_crop_px().astype(np.float32), truth=truth)
-    sure = [tone_saying(tone=level, sigma=-20.0) for level in (-0.2, 0.3)]
-    tools = [preparation_tools(model, 32, network) for network in sure]
-    errors = [prepare([face], each)[0].tone_error for each in tools]
-    true = true_tone(torch.from_numpy(albedo_srgb).movedim(-1, 0)[None] / 255, tools[0].basis)[0].numpy()
-    # The photo's brightness counts a little beside a network that is sure.
-    for network, error in zip(sure, errors, strict=True):
-        taken = network(torch.zeros(1, NUM_CUES)).log_colour[0].numpy()
-        np.testing.assert_allclose(error, taken - true, atol=0.02)
-    skin = tools[0].basis.tone_regions.skin
-    np.testing.assert_allclose(
-        true, torch.log(albedo.flatten(2)[0, :, skin].median(dim=-1).values), atol=0.02
+    face = LabelledFace(
+        photo_srgb,
+        posed.landmarks_crop_px().astype(np.float32),
+        truth=FaceTruth(albedo_srgb, nothing, nothing),
     )
+    for level in (-0.2, 0.3):
+        network = tone_saying(tone=level, hue=(0.3, 0.3), sigma=-20.0)
+        tools = preparation_tools(model, 256, network)
+        (prepared,) = prepare([face], tools)
+        batch = to_batch([(shard_of([prepared]), 0)])
+        judged = network(torch.zeros(1, NUM_CUES)).log_colour.exp()
+        expected = judged * USUAL_LUMINANCE / luminance(judged)
+        torch.testing.assert_close(middle_of_skin(batch.truth, tools.basis), expected, atol=0.0, rtol=0.03)
+        eyes = torch.cat(tools.basis.tone_regions.eye)
+        kept, drawn = (maps.flatten(2)[0, :, eyes].mean() for maps in (batch.truth, albedo))
+        assert abs(float(kept / drawn) - 1.0) < 0.05
 
 
 def test_a_prior_that_knows_no_face_model_is_refused(

@@ -23,14 +23,11 @@ class RefinerBatch:
 
     Attributes:
         maps: Input of the refinement.
-        truth: True albedo in the tone that was taken for the skin's, linear; zeros where there is none. The
-            tone of a skin is judged before the refinement and is not its task.
-        truth_shading: True irradiance / pi of each seen texel as the photo shows it (exposure and white
-            balance included), shadows included, linear, over the same tone; zeros where there is no truth.
+        truth: True albedo, linear, its skin in the tone of the maps; zeros where there is none.
+        truth_shading: True irradiance / pi of each seen texel over that albedo, exposed as the photo,
+            shadows included, linear; zeros where there is no truth.
         truth_highlight: True reflection at the surface of the skin, likewise.
         has_truth: 1 for synthetic faces.
-        skin_linear: True mean colour of the skin, linear; zeros where there is no truth.
-        gain: True exposure and white balance of the photo, factor on each linear colour; zeros likewise.
         person: Faces of one person have one number.
         image_srgb: Crops.
         face_mask: M_face of the crops, 0 or 1.
@@ -44,8 +41,6 @@ class RefinerBatch:
     truth_shading: Float[Tensor, "b 3 s s"]
     truth_highlight: Float[Tensor, "b 3 s s"]
     has_truth: Float[Tensor, " b"]
-    skin_linear: Float[Tensor, "b 3"]
-    gain: Float[Tensor, "b 3"]
     person: Int[Tensor, " b"]
     image_srgb: Float[Tensor, "b 3 224 224"]
     face_mask: Float[Tensor, "b 1 224 224"]
@@ -83,17 +78,14 @@ def to_batch(
     names = [field.name for field in fields(RefinerInput)]
     maps = {name: decoded_map(name, stacked(face.maps[name] for face in faces)) for name in names}
     # Another tone under another light is the same photo.
-    tone = change.tone * torch.exp(stacked(face.tone_error for face in faces).float())
-    albedo_gain, light_gain = tone[:, :, None, None], 1.0 / tone[:, :, None, None]
+    albedo_gain = change.tone[:, :, None, None]
     truth = linear_from_srgb(stacked(face.truth for face in faces).float() / 255.0)
     return RefinerBatch(
         maps=RefinerInput(**{name: change.of_map(name, values) for name, values in maps.items()}),
         truth=change.mirrored((truth * albedo_gain).clamp(0.0, 1.0)),
-        truth_shading=change.mirrored(stacked(face.truth_shading for face in faces).float() * light_gain),
+        truth_shading=change.mirrored(stacked(face.truth_shading for face in faces).float() / albedo_gain),
         truth_highlight=change.mirrored(stacked(face.truth_highlight for face in faces).float()),
         has_truth=torch.tensor([float(face.has_truth) for face in faces], device=device),
-        skin_linear=stacked(face.skin_linear for face in faces).float(),
-        gain=stacked(face.gain for face in faces).float(),
         person=person,
         image_srgb=stacked(face.image_srgb for face in faces).movedim(-1, 1).float() / 255.0,
         face_mask=stacked(face.face_mask for face in faces).float()[:, None],

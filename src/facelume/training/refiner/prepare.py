@@ -30,12 +30,13 @@ from facelume.refinement.inputs import (
     unwrap_face,
 )
 from facelume.refinement.refine import resize_input
-from facelume.reflectance import linear_from_srgb
+from facelume.refinement.usual_tone import UsualTone, usual_tone
+from facelume.reflectance import linear_from_srgb, srgb_from_linear
 from facelume.training.refiner.config import LabelErrorConfig
 from facelume.training.refiner.prepared import PreparedFace, encoded_maps, in_bytes, in_half, picture_file
 from facelume.uv import resize_map, unwrap_crop
 
-PREPARATION_VERSION = 3
+PREPARATION_VERSION = 4
 """Part of every shard's fingerprint: counted up when the same photo would give other maps."""
 
 
@@ -73,15 +74,11 @@ class FaceTruth:
         albedo_srgb: Albedo in the atlas, sRGB-encoded.
         shading: Irradiance / pi at each photo pixel, exposed as the photo, linear; 0 off the head.
         highlight: Reflection at the surface, likewise.
-        skin_linear: Mean colour of the skin, linear.
-        gain: Exposure and white balance of the photo, factor on each linear colour.
     """
 
     albedo_srgb: UInt8[np.ndarray, "t t 3"]
     shading: Float[np.ndarray, "H W 3"]
     highlight: Float[np.ndarray, "H W 3"]
-    skin_linear: Float[np.ndarray, " 3"]
-    gain: Float[np.ndarray, " 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,13 +167,14 @@ def prepare_posed(
         buffers=posed.crop_buffers,
     )
     prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, tools.tone)
-    maps = resize_input(prepared.maps, tools.map_size)
+    usual = usual_tone(prepared.tone, tools.basis.toned)
+    maps = resize_input(usual.of_input(prepared.maps), tools.map_size)
     height_px, width_px = face.photo_srgb.shape[:2]
     face_mask = (parsing > 0.5) & posed.crop_buffers.face_mask
     face_mask &= torch.from_numpy(crop.pixels_inside(width_px, height_px))
     return PreparedFace(
         maps=encoded_maps(maps),
-        **_true_maps(face, crop, posed, prepared, tools),
+        **_true_maps(face, crop, posed, prepared, usual, tools),
         has_truth=face.truth is not None,
         person=face.person,
         picture_file=picture_file(in_photo.crop_srgb),
@@ -192,6 +190,7 @@ def _true_maps(
     crop: CropTransform,
     posed: PosedFace,
     prepared: PreparedInput,
+    usual: UsualTone,
     tools: PreparationTools,
 ) -> dict[str, np.ndarray]:
     """The fields of :class:`PreparedFace` that are true, or zeros; light is unwrapped as the photo is."""
@@ -202,12 +201,13 @@ def _true_maps(
             "truth": np.zeros((3, size, size), np.uint8),
             "truth_shading": nothing,
             "truth_highlight": nothing,
-            "skin_linear": np.zeros(3, np.float32),
-            "tone_error": np.zeros(3, np.float32),
-            "gain": np.zeros(3, np.float32),
         }
     albedo_srgb = torch.from_numpy(truth.albedo_srgb).movedim(-1, 0)[None].float() / 255.0
+    # The tone of a skin is judged before the refinement and is not its task: the truth has the judged one.
+    error = torch.exp(prepared.tone.log_albedo - true_tone(albedo_srgb, tools.basis))[..., None, None]
+    judged = resize_map(error**tools.basis.toned, size)
     albedo = functional.interpolate(albedo_srgb, size=(size, size), mode="area")
+    albedo = usual.of_albedo(linear_from_srgb(albedo) * judged)
     everywhere = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX)
 
     def unwrapped(light: Float[np.ndarray, "H W 3"]) -> Float[Tensor, "3 s s"]:
@@ -219,12 +219,9 @@ def _true_maps(
         return (resize_map(lit.texture, size) * is_seen)[0]
 
     return {
-        "truth": in_bytes(albedo[0]),
-        "truth_shading": in_half(unwrapped(truth.shading)),
+        "truth": in_bytes(srgb_from_linear(albedo[0].clamp(0, 1))),
+        "truth_shading": in_half(usual.of_light(unwrapped(truth.shading)[None] / judged)[0]),
         "truth_highlight": in_half(unwrapped(truth.highlight)),
-        "skin_linear": truth.skin_linear.astype(np.float32),
-        "tone_error": (prepared.tone.log_albedo - true_tone(albedo_srgb, tools.basis))[0].numpy(),
-        "gain": truth.gain.astype(np.float32),
     }
 
 
@@ -263,8 +260,6 @@ def faces_from_synthetic(
                 albedo_srgb=shard["albedo_srgb"][row],
                 shading=shard["shading"][row].astype(np.float32) * shard["gain"][row],
                 highlight=shard["highlight"][row].astype(np.float32) * shard["gain"][row],
-                skin_linear=shard["skin_linear"][row],
-                gain=shard["gain"][row],
             ),
             person=int(shard["person"][row]),
         )

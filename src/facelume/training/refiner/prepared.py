@@ -48,17 +48,15 @@ _PICTURE_QUALITY = 97
 
 @dataclass(frozen=True)
 class PreparedFace:
-    """One face in the atlas.
+    """One face in the atlas, as if its skin had the usual tone (see :mod:`facelume.refinement.usual_tone`).
 
     Attributes:
         maps: Input of the refinement by field, as :data:`MAP_KINDS` says.
-        truth: True albedo, sRGB-encoded; zeros where ``has_truth`` is False.
-        truth_shading: True irradiance / pi of each seen texel, exposed as the photo, linear; likewise.
-        truth_highlight: True reflection at the surface, likewise.
+        truth: True albedo in that tone, sRGB-encoded; zeros where ``has_truth`` is False.
+        truth_shading: True irradiance / pi of each seen texel over that albedo, exposed as the photo, shadows
+            included, linear; likewise.
+        truth_highlight: True reflection at the surface, exposed as the photo, linear; likewise.
         has_truth: Whether the face is synthetic.
-        skin_linear: True mean colour of the skin, linear; zeros where it is not known.
-        tone_error: Log of the tone that was taken for the skin's over the true one, per colour; likewise.
-        gain: True exposure and white balance of the photo, likewise.
         person: Number of the person: faces of one person have one.
         picture_file: The crop, a JPEG of high quality.
         face_mask: M_face of the crop.
@@ -72,9 +70,6 @@ class PreparedFace:
     truth_shading: Float16[np.ndarray, "3 s s"]
     truth_highlight: Float16[np.ndarray, "3 s s"]
     has_truth: bool
-    skin_linear: Float[np.ndarray, " 3"]
-    tone_error: Float[np.ndarray, " 3"]
-    gain: Float[np.ndarray, " 3"]
     person: int
     picture_file: UInt8[np.ndarray, " n"]
     face_mask: Bool[np.ndarray, "224 224"]
