@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -147,10 +148,10 @@ def tone_saying() -> Callable[..., ToneNetwork]:
     """
 
     def build(tone: float = 0.0, hue: tuple[float, float] = (0.0, 0.0), sigma: float = 0.0) -> ToneNetwork:
-        network = ToneNetwork(ToneConfig(NUM_CUES, width=4, num_hidden=1)).eval().requires_grad_(False)
-        last = network.layers[-1]
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([tone, *hue, sigma, sigma, sigma]))
+        config = ToneConfig(NUM_CUES, width=4, num_hidden=1, picture_width=4)
+        network = ToneNetwork(config).eval().requires_grad_(False)
+        network.answer.weight.zero_()
+        network.answer.bias.copy_(torch.tensor([tone, *hue, sigma, sigma, sigma]))
         return network
 
     return build
@@ -172,7 +173,7 @@ def own_tone(
         id="tone-own",
         kind="tone",
         architecture=architecture_of(ToneNetwork),
-        config={"num_cues": network.config.num_cues, "width": 4, "num_hidden": 1},
+        config=dataclasses.asdict(network.config),
         input="",
         training_data="",
         licence="CC0",

@@ -32,7 +32,7 @@ from facelume.training.tone.losses import tone_and_hue
 from facelume.training.tone.rows import ToneRows, known_skin, read_rows
 from facelume.training.tone.split import load_rows
 from facelume.training.tone.train import train_on_rows
-from facelume.training.tone.validation import errors, measure
+from facelume.training.tone.validation import answers, errors, measure
 
 Change = Callable[[ToneTrainingConfig], ToneTrainingConfig]
 
@@ -130,7 +130,7 @@ def rows_of_heads(folder: Path, run: ToneTrainingConfig, model: FaceModel) -> To
 
 def figures_of_heads(network: nn.Module, heads: ToneRows) -> dict[str, float]:
     """Errors, and how the log luminance follows the truth (a) and the photo (b)."""
-    found = network(heads.values).log_luminance
+    found = answers(network, heads).log_luminance
     true, shown = tone_and_hue(heads.true_tone)[:, 0], torch.log(luminance(heads.skin))
     inputs = torch.stack([true, shown, torch.ones_like(true)], dim=1)
     of_truth, of_photo, _ = torch.linalg.lstsq(inputs, found[:, None]).solution[:, 0].tolist()

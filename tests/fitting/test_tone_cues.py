@@ -7,13 +7,18 @@ from facelume.face_model import FaceModel, load_open_face_model
 from facelume.fitting.tone_cues import (
     BANDS,
     CUE_MAP_SIZE,
+    CUE_PICTURE_SIZE,
     NUM_CUES,
     ToneCues,
     ToneRegions,
     bare_skin_above_lips,
+    join_picture,
     read_tone_cues,
+    split_picture,
+    spread_of_hues,
     tone_regions,
 )
+from facelume.reflectance import hue
 from facelume.types import EYE_PARTS, FacePart, is_part
 from facelume.uv import interpolate_texels, texel_map
 
@@ -56,7 +61,7 @@ def parts_of(
 ) -> tuple[dict[tuple[str, int], torch.Tensor], dict[tuple[str, int], torch.Tensor]]:
     """Log colours (b, bands, 3) and state (b, 2: clipped share, known) of each region of the cues."""
     counts = [3 * BANDS[name] for name, _ in ORDER]
-    *logs, states = values.split([*counts, 2 * len(ORDER)], dim=1)
+    *logs, states, _ = values.split([*counts, 2 * len(ORDER), 2], dim=1)
     return (
         {key: part.unflatten(1, (-1, 3)) for key, part in zip(ORDER, logs, strict=True)},
         dict(zip(ORDER, states.unflatten(1, (-1, 2)).unbind(dim=1), strict=True)),
@@ -64,12 +69,43 @@ def parts_of(
 
 
 @pytest.mark.parametrize("gain", [(0.3, 0.3, 0.3), (2.0, 2.0, 2.0), (1.4, 1.0, 0.5), (0.6, 0.9, 1.3)])
-def test_cues_change_neither_with_exposure_nor_with_tint(photo, regions, gain, device):
+def test_cues_change_neither_with_exposure_nor_with_tint_but_for_the_two_that_say_it(
+    photo, regions, gain, device
+):
     colour = torch.tensor(gain, device=device)
     plain = read_tone_cues(photo, everywhere(photo), regions)
     changed = read_tone_cues(photo * colour[:, None, None], everywhere(photo), regions)
-    torch.testing.assert_close(changed.values, plain.values, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(changed.values[:, :-2], plain.values[:, :-2], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(changed.values[:, -2:], hue(changed.skin))
+    torch.testing.assert_close(
+        changed.values[:, -2:] - plain.values[:, -2:], hue(colour[None]).expand(2, -1), atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(changed.picture, plain.picture, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(changed.skin, plain.skin * colour, atol=1e-6, rtol=1e-5)
+
+
+def test_the_picture_shows_the_atlas_relative_to_the_skin_and_what_is_hidden_or_clipped(
+    photo, regions, device
+):
+    visibility = everywhere(photo)
+    visibility[:, :, : SIZE // 4] = 0.0
+    shown = photo.clone()
+    shown[:, :, : SIZE // 4] = 1.0
+    shown[:, 0, -SIZE // 4 :, -SIZE // 4 :] = 1.0
+    hidden = shown.clone()
+    hidden[..., : SIZE // 4] = 0.9
+    cues = read_tone_cues(hidden, visibility, regions)
+    colours, states = split_picture(cues.picture)
+    side = CUE_PICTURE_SIZE // 4
+    assert float(cues.picture[..., :side].abs().max()) == 0.0
+    block = SIZE // CUE_PICTURE_SIZE
+    blocks = shown.unflatten(-1, (-1, block)).unflatten(-3, (-1, block)).mean(dim=(-1, -3))
+    expected = blocks / cues.skin[..., None, None]
+    torch.testing.assert_close(colours[..., side:], expected[..., side:], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(states[:, 0, :, side:], torch.ones_like(states[:, 0, :, side:]))
+    assert bool((states[:, 1, -side:, -side:] == 1).all())
+    assert float(states[:, 1, side:-side, side:].max()) == 0.0
+    torch.testing.assert_close(join_picture(colours, states), cues.picture, atol=1e-5, rtol=1e-4)
 
 
 def test_two_people_give_different_cues(photo, regions):
@@ -168,11 +204,12 @@ def test_of_a_pair_the_side_that_is_seen_comes_first(photo, regions):
 def test_where_no_skin_is_seen_nothing_is_known(photo, regions):
     cues = read_tone_cues(photo, hidden_at(photo, regions.skin), regions)
     assert float(cues.skin.abs().max()) == float(cues.values.abs().max()) == 0.0
+    assert float(cues.picture.abs().max()) == 0.0
 
 
 def test_black_photos_give_finite_cues(photo, regions):
     cues = read_tone_cues(torch.zeros_like(photo), everywhere(photo), regions)
-    assert bool(torch.isfinite(cues.values).all())
+    assert bool(torch.isfinite(cues.values).all() & torch.isfinite(cues.picture).all())
 
 
 def test_clipped_texels_are_counted(photo, regions, device):
@@ -223,6 +260,21 @@ def test_cues_of_a_batch_are_those_of_each_face(photo, regions):
         torch.testing.assert_close(together.values[row : row + 1], alone.values)
 
 
+def test_a_photo_without_colour_has_one_hue_whatever_it_is_toned_with(photo, device):
+    grey = photo.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    sepia = grey * torch.tensor([1.2, 1.0, 0.7], device=device)[:, None, None]
+    visibility = everywhere(photo)
+    assert float(spread_of_hues(grey, visibility).max()) < 1e-5
+    assert float(spread_of_hues(sepia, visibility).max()) < 1e-5
+    assert float(spread_of_hues(photo, visibility).min()) > 0.05
+    # What is hidden does not count.
+    half = visibility.clone()
+    half[..., : SIZE // 2] = 0.0
+    mixed = grey.clone()
+    mixed[..., : SIZE // 2] = photo[..., : SIZE // 2]
+    assert float(spread_of_hues(mixed, half).max()) < 1e-5
+
+
 def test_regions_lie_where_their_names_say_on_the_mean_face(model, regions, device):
     texels = texel_map(model.topology, SIZE)
     position = interpolate_texels(texels, model.mean_shape[None])[0].flatten(1)
@@ -261,4 +313,4 @@ def test_bare_skin_ends_above_the_lips(model):
 
 
 def test_every_cue_is_used_by_some_region():
-    assert sum(3 * BANDS[name] + 2 for name, _ in ORDER) == NUM_CUES
+    assert sum(3 * BANDS[name] + 2 for name, _ in ORDER) + 2 == NUM_CUES

@@ -11,6 +11,7 @@ import facelume
 from facelume.errors import AssetError, NoFaceError, UsageError
 from facelume.metrics import normalised_mean_error
 from facelume.pipeline import Reconstruction, Reconstructor
+from facelume.reflectance import human_skin
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,27 @@ def test_small_face_works_with_a_warning(
     assert any("px large" in warning for warning in small.warnings)
     found = small.landmarks_px["mediapipe478"] * 512 / side
     assert _distance(found, face) < 0.08
+
+
+@pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.85, 0.65)])
+def test_a_black_and_white_photo_gives_a_skin_that_people_have_and_says_so(
+    reconstructor: Reconstructor, face: Reconstruction, photo: Image.Image, tint: tuple[float, float, float]
+) -> None:
+    grey = np.asarray(photo.convert("L"))[..., None] * np.array(tint)
+    found = reconstructor.reconstruct(grey.astype(np.uint8))
+    assert any("black and white" in warning for warning in found.warnings)
+    assert not any("black and white" in warning for warning in face.warnings)
+    skin = torch.from_numpy(np.median(found.albedo[80:120, 90:166].reshape(-1, 3), axis=0))
+    assert float(human_skin().hue_distance(skin[None])) < 3
+
+
+def test_an_over_exposed_face_is_reported(
+    reconstructor: Reconstructor, face: Reconstruction, photo: Image.Image
+) -> None:
+    bright = (np.asarray(photo).astype(np.float32) * 2.0).clip(0, 255).astype(np.uint8)
+    found = reconstructor.reconstruct(bright)
+    assert any("over-exposed" in warning for warning in found.warnings)
+    assert not any("over-exposed" in warning for warning in face.warnings)
 
 
 @pytest.mark.parametrize("part", ["left half", "without chin", "without forehead", "one eye and mouth"])

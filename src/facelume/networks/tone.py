@@ -1,7 +1,8 @@
-"""The tone network: what eyes, lips and brows look like beside the skin in, the skin's own colour out."""
+"""The tone network: what eyes, lips and highlights look like beside the skin in, the skin's colour out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +16,9 @@ from facelume.networks.configuration import read_network_config
 from facelume.reflectance import human_skin
 
 _SIGMA_RANGE = (0.05, 0.8)
+_NUM_PLACE_CHANNELS = 4
+_NUM_GROUPS = 4
+_PICTURE_DROPOUT = 0.3
 BEYOND_TONE_RANGE = 0.2
 """How far a tone may lie beyond those of measured skin: answers that pile up tell no people apart."""
 _KNEE = 0.1
@@ -34,12 +38,17 @@ class ToneConfig:
         width: Units of each hidden layer.
         num_hidden: Hidden layers.
         dropout: Share of units that are left out in training.
+        picture_width: Channels of the first convolution of the small picture of the atlas; 0 to look at the
+            numbers alone.
+        picture_size: Texels along an edge of that picture.
     """
 
     num_cues: int
     width: int = 96
     num_hidden: int = 2
     dropout: float = 0.2
+    picture_width: int = 12
+    picture_size: int = 64
 
 
 class ToneOutput(NamedTuple):
@@ -65,7 +74,10 @@ class ToneOutput(NamedTuple):
 
 
 class ToneNetwork(nn.Module):
-    """A small perceptron; cues are normalised by the means and spreads it was trained with."""
+    """A small perceptron on the numbers, small convolutions on the picture.
+
+    The numbers are normalised by the means and spreads that the network was trained with.
+    """
 
     cue_mean: Float[Tensor, " F"]
     cue_scale: Float[Tensor, " F"]
@@ -75,16 +87,33 @@ class ToneNetwork(nn.Module):
         self.config = config
         self.register_buffer("cue_mean", torch.zeros(config.num_cues))
         self.register_buffer("cue_scale", torch.ones(config.num_cues))
+        self.picture = _PictureEncoder(config) if config.picture_width else None
+        self.picture_layer = min(1, config.num_hidden - 1)
         layers: list[nn.Module] = []
-        width = config.num_cues
-        for _ in range(config.num_hidden):
-            layers += [nn.Linear(width, config.width), nn.GELU(), nn.Dropout(config.dropout)]
-            width = config.width
-        self.layers = nn.Sequential(*layers, nn.Linear(width, 6))
+        inputs = config.num_cues
+        for index in range(config.num_hidden):
+            if index == self.picture_layer and self.picture is not None:
+                inputs += config.width
+            layers.append(
+                nn.Sequential(nn.Linear(inputs, config.width), nn.GELU(), nn.Dropout(config.dropout))
+            )
+            inputs = config.width
+        self.layers = nn.ModuleList(layers)
+        self.answer = nn.Linear(inputs, 6)
 
-    def forward(self, cues: Float[Tensor, "b F"]) -> ToneOutput:
-        """Tone of the faces whose cues are given, see :mod:`facelume.fitting.tone_cues`."""
-        raw = self.layers(((cues - self.cue_mean) / self.cue_scale).clamp(-4, 4))
+    def forward(self, values: Float[Tensor, "b F"], picture: Float[Tensor, "b 5 m m"]) -> ToneOutput:
+        """Tone of faces.
+
+        Args:
+            values: See :class:`facelume.fitting.tone_cues.ToneCues`.
+            picture: Likewise.
+        """
+        found = ((values - self.cue_mean) / self.cue_scale).clamp(-4, 4)
+        for index, layer in enumerate(self.layers):
+            if index == self.picture_layer and self.picture is not None:
+                found = torch.cat([found, self.picture(picture)], dim=1)
+            found = layer(found)
+        raw = self.answer(found).float()
         skin = human_skin()
         darkest, lightest = (float(end) for end in skin.tone_range)
         middle, half = (darkest + lightest) / 2, (lightest - darkest) / 2
@@ -95,6 +124,34 @@ class ToneNetwork(nn.Module):
         least, largest = _SIGMA_RANGE
         sigma = least + (largest - least) * torch.sigmoid(raw[:, 3:])
         return ToneOutput(log_luminance, _HUE_LIMIT * spread * torch.tanh(raw[:, 1:3]), torch.log(sigma))
+
+
+class _PictureEncoder(nn.Module):
+    """Features of the small picture of the atlas; each texel knows where it lies."""
+
+    def __init__(self, config: ToneConfig) -> None:
+        super().__init__()
+        width, size = config.picture_width, config.picture_size
+        self.place = nn.Parameter(torch.zeros(1, _NUM_PLACE_CHANNELS, size, size))
+        channels = [5 + _NUM_PLACE_CHANNELS, width, width, 2 * width, 2 * width, 3 * width, 4 * width]
+        strides = [2, 1, 2, 1, 2, 2]
+        blocks: list[nn.Module] = []
+        for before, after, stride in zip(channels[:-1], channels[1:], strides, strict=True):
+            blocks += [nn.Conv2d(before, after, 3, stride, 1), nn.GroupNorm(_NUM_GROUPS, after), nn.GELU()]
+        side = size // math.prod(strides)
+        self.layers = nn.Sequential(
+            *blocks,
+            nn.Flatten(),
+            nn.Dropout(_PICTURE_DROPOUT),
+            nn.Linear(channels[-1] * side**2, config.width),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+        )
+
+    def forward(self, picture: Float[Tensor, "b 5 m m"]) -> Float[Tensor, "b w"]:
+        place = self.place.expand(len(picture), -1, -1, -1)
+        features: Tensor = self.layers(torch.cat([picture, place], dim=1))
+        return features
 
 
 def _held(values: Float[Tensor, " b"], least: float, largest: float) -> Float[Tensor, " b"]:

@@ -20,6 +20,7 @@ from facelume.errors import NoFaceError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.sources import load_face_model
 from facelume.fitting import landmark_basis
+from facelume.fitting.tone_cues import spread_of_hues
 from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS, TONE_BUILDERS
@@ -29,8 +30,15 @@ from facelume.pipeline.posed_face import PosedFace
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import Reconstruction
 from facelume.pipeline.timing import StageTimer
-from facelume.refinement.inputs import FaceInPhoto, input_basis, prepare_input, unwrap_face
-from facelume.refinement.refine import RefinerInput
+from facelume.refinement.inputs import (
+    INPUT_MAP_SIZE,
+    FaceInPhoto,
+    PreparedInput,
+    input_basis,
+    prepare_input,
+    unwrap_face,
+)
+from facelume.refinement.refine import CLIPPED, RefinerInput, resize_input
 from facelume.refinement.stage import RefinedFace, refine_face
 from facelume.types import on_device
 from facelume.uv import resize_map
@@ -43,6 +51,9 @@ _FEW_TEXELS_SEEN = 0.15
 FAINTEST_FACE = 0.4
 """Score of the locator below which nothing is tried; what is tried must still pass the alignment's check."""
 _MUCH_CUT_OFF = 0.05
+_NO_COLOUR = 0.03
+_UNCERTAIN_TONE = 0.45
+_MUCH_CLIPPED = 0.2
 
 
 class Reconstructor:
@@ -221,7 +232,10 @@ class Reconstructor:
             photo=view,
             weights=self.weights,
             timings_s=timer.seconds,
-            warnings=tuple(_warnings(face, self._limits, maps.visibility, _cut_off(posed, face, view))),
+            warnings=tuple(
+                _warnings(face, self._limits, maps.visibility, _cut_off(posed, face, view))
+                + _warnings_of_colour(prepared)
+            ),
         )
 
 
@@ -274,4 +288,19 @@ def _warnings(
     if face.crop.scale < 0.5:
         size_px = CROP_FACE_SIZE_PX * face.crop.scale
         found.append(f"the face is only {size_px:.0f} px large; the albedo will lack detail")
+    return found
+
+
+def _warnings_of_colour(prepared: PreparedInput) -> list[str]:
+    found = []
+    maps = resize_input(prepared.maps, INPUT_MAP_SIZE)
+    if float(spread_of_hues(maps.texture, maps.visibility)) < _NO_COLOUR:
+        found.append("the photo is black and white; the skin has the usual hue of its lightness")
+    if float(prepared.tone.sigma) > _UNCERTAIN_TONE:
+        factor = math.exp(float(prepared.tone.sigma))
+        found.append(f"how light the skin is, is uncertain: by a factor of {factor:.1f} either way")
+    clipped = (maps.texture.amax(dim=1) >= CLIPPED).to(maps.visibility) * maps.visibility
+    share = float(clipped.sum() / maps.visibility.sum().clamp(min=1e-6))
+    if share > _MUCH_CLIPPED:
+        found.append(f"{share:.0%} of the face is over-exposed; its detail is completed")
     return found

@@ -54,7 +54,7 @@ def estimate_tone(network: ToneNetwork, cues: ToneCues, config: ExposureConfig |
         config: How skin is exposed.
     """
     config = config or ExposureConfig()
-    said: ToneOutput = network(cues.values)
+    said: ToneOutput = network(cues.values, cues.picture)
     is_seen = cues.skin.amax(dim=-1) > 0
     shown = torch.log(luminance(cues.skin).clamp(min=1e-4)) - config.log_mean
     precision = torch.exp(-2.0 * said.log_sigma[:, 0])

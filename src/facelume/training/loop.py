@@ -102,6 +102,32 @@ def running_average(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=torch.no_grad()(follow), use_buffers=True)
 
 
+def best_so_far(network: nn.Module, folder: Path) -> Trained:
+    """The best network of a training that is under way, or was broken off.
+
+    Args:
+        network: A network of the run's architecture; it takes the weights.
+        folder: Output of a run that asks for ``best_by``.
+
+    Raises:
+        UsageError: The run has not measured a network yet, or belongs to another architecture.
+    """
+    paths = [folder / BEST_NAME, folder / CHECKPOINT_NAME]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise UsageError(
+            f"no {missing[0]}: the training has not measured a network yet, or asks for no best_by"
+        )
+    best, checkpoint = (SafetensorsCheckpoint().load_checkpoint(path) for path in paths)
+    progress = _Progress(**checkpoint["progress"])
+    try:
+        network.load_state_dict(best["average"])
+    except RuntimeError as error:
+        raise UsageError(f"{paths[0]} belongs to another network than the run file asks for") from error
+    network.cpu().eval().requires_grad_(requires_grad=False)
+    return Trained(network, {**progress.metrics, "steps": float(progress.step)}, progress.history)
+
+
 def run_training(
     network: nn.Module,
     objective: Objective,

@@ -1,6 +1,7 @@
 """The run file decides what the synthetic faces of the refiner's training look like."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +9,23 @@ import numpy as np
 import pytest
 import torch
 
+import export_best_refiner
 import facelume.training
 from facelume.data.synthetic import SkinConfig, SyntheticConfig, SyntheticFaces
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
+from facelume.networks.builders import REFINER_BUILDERS
 from facelume.networks.refiner import RefinerConfig
 from facelume.refinement.usual_tone import USUAL_LUMINANCE
 from facelume.reflectance import linear_from_srgb, luminance
 from facelume.training.config import LoopConfig, read_run_file, run_document
+from facelume.training.loop import StepReport
 from facelume.training.refiner.batches import to_batch
 from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
 from facelume.training.refiner.shards import prepare_all, prepare_part
+from facelume.training.refiner.train import train
 from facelume.uv import resize_map
+from facelume.weights import build_and_load
 
 CONFIGS = Path(facelume.training.__file__).parent / "configs"
 
@@ -155,3 +161,29 @@ def test_the_light_of_a_prepared_face_is_that_of_its_photo(small):
     shown = (batch.maps.texture * weight).sum((1, 2, 3)) / (3 * weight.sum((1, 2, 3)))
     assert float((error / shown).median()) < 0.08
     assert batch.person.tolist() == [0, 0, 1, 1]
+
+
+def test_the_best_refiner_so_far_is_exported_with_its_record(small, tmp_path, monkeypatch, capsys):
+    loop = replace(small.loop, num_steps=4, validate_every_steps=2, checkpoint_every_steps=2)
+    config = replace(
+        small,
+        data=replace(small.data, augment=None),
+        loop=replace(loop, best_by="synthetic/albedo_error"),
+        losses=LossWeights(cross_perceptual=0.0, adversarial=0.0),
+    )
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(run_document(config)))
+
+    def stop(report: StepReport) -> None:
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, on_step=stop)
+    out = tmp_path / "weights"
+    arguments = ["export_best_refiner.py", str(path), "--out", str(out), "--id", "refiner-so-far"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    export_best_refiner.main()
+    assert "refiner-so-far" in capsys.readouterr().out
+    _, record = build_and_load("refiner", REFINER_BUILDERS, folder=out)
+    assert (record.id, record.metrics["steps"]) == ("refiner-so-far", 2.0)

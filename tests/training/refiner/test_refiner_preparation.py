@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from facelume.camera import sample_crop
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
-from facelume.fitting.tone_cues import CUE_MAP_SIZE, NUM_CUES
+from facelume.fitting.tone_cues import CUE_MAP_SIZE, CUE_PICTURE_SIZE, NUM_CUES
 from facelume.illumination import irradiance_image
 from facelume.io.photo import read_photo
 from facelume.networks.builders import PRIOR_BUILDERS, TONE_BUILDERS
@@ -264,7 +264,8 @@ def test_a_wrong_tone_is_no_fault_of_the_refinement(
         tools = preparation_tools(model, 256, network)
         (prepared,) = prepare([face], tools)
         batch = to_batch([(shard_of([prepared]), 0)])
-        judged = network(torch.zeros(1, NUM_CUES)).log_colour.exp()
+        picture = torch.zeros(1, 5, CUE_PICTURE_SIZE, CUE_PICTURE_SIZE)
+        judged = network(torch.zeros(1, NUM_CUES), picture).log_colour.exp()
         expected = judged * USUAL_LUMINANCE / luminance(judged)
         torch.testing.assert_close(middle_of_skin(batch.truth, tools.basis), expected, atol=0.0, rtol=0.03)
         eyes = torch.cat(tools.basis.tone_regions.eye)

@@ -1,6 +1,7 @@
 """What the answers of the tone network are judged by, and how its cues are changed."""
 
 import math
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from facelume.data.fingerprint import save_stamped
 from facelume.errors import UsageError
 from facelume.fitting.tone_cues import (
     BANDS,
+    CUE_PICTURE_SIZE,
     CUE_REGIONS,
     NUM_CUES,
     join_cues,
+    join_picture,
     region_of_band,
     region_of_cue,
     split_cues,
+    split_picture,
 )
 from facelume.networks.tone import ToneConfig, ToneNetwork, ToneOutput
 from facelume.reflectance import ITA_CLASSES, hue, human_skin, luminance
@@ -59,45 +63,83 @@ def random_rows(number: int, seed: int = 0, person: str | None = None) -> ToneRo
     states = torch.ones(number, len(CUE_REGIONS), 2)
     skin = 0.1 + 0.3 * torch.rand(number, 3, generator=draw)
     source = tuple(f"{person or n}:{n}" for n in range(number))
-    return ToneRows(join_cues(colours, states), skin, torch.full((number, 3), torch.nan), source)
+    pixels = 0.1 + torch.rand(number, 3, CUE_PICTURE_SIZE, CUE_PICTURE_SIZE, generator=draw)
+    seen = torch.stack([torch.ones_like(pixels[:, 0]), torch.zeros_like(pixels[:, 0])], dim=1)
+    return ToneRows(
+        join_cues(colours, states, hue(skin)),
+        join_picture(pixels, seen).half(),
+        skin,
+        torch.full((number, 3), torch.nan),
+        source,
+    )
 
 
 def test_cues_come_apart_and_together_again():
     rows = random_rows(5)
-    colours, states = split_cues(rows.values)
+    colours, states, tint = split_cues(rows.values)
+    torch.testing.assert_close(tint, hue(rows.skin))
     assert colours.shape[1] == sum(BANDS[name] for name in CUE_REGIONS)
-    torch.testing.assert_close(join_cues(colours, states), rows.values)
+    torch.testing.assert_close(join_cues(colours, states, tint), rows.values)
     states = states.clone()
     states[:, CUE_REGIONS.index("lips")] = 0.0
-    values = join_cues(colours, states)
+    values = join_cues(colours, states, tint)
     is_lips = torch.tensor([name == "lips" for name in CUE_REGIONS])[region_of_cue()]
     assert torch.all(values[:, is_lips] == 0)
     torch.testing.assert_close(values[:, ~is_lips], rows.values[:, ~is_lips])
 
 
-def test_without_any_strength_augmentation_changes_nothing():
-    rows, none = random_rows(4), ToneAugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    changed = augment_cues(rows.values, rows.skin, none, torch.Generator())
-    torch.testing.assert_close(changed, rows.values)
+NO_CHANGE = ToneAugmentConfig(**dict.fromkeys((f.name for f in fields(ToneAugmentConfig)), 0.0))
+
+
+def test_without_any_strength_augmentation_changes_nothing_but_may_mirror():
+    rows = random_rows(16)
+    changed = augment_cues(rows.cues, NO_CHANGE, torch.Generator())
+    torch.testing.assert_close(changed.values, rows.values)
+    plain, mirrored = rows.cues.picture, rows.cues.picture.flip(-1)
+    is_plain = torch.isclose(changed.picture, plain, atol=1e-4).flatten(1).all(dim=1)
+    is_mirrored = torch.isclose(changed.picture, mirrored, atol=1e-4).flatten(1).all(dim=1)
+    assert bool((is_plain ^ is_mirrored).all())
+    assert 0 < int(is_mirrored.sum()) < 16
 
 
 def test_a_face_that_loses_its_colour_has_grey_parts_as_bright_as_before():
-    rows, grey = random_rows(4), ToneAugmentConfig(0.0, 0.0, 0.3, 0.0, 1.0, 0.0)
-    before, _ = split_cues(rows.values)
-    after, _ = split_cues(augment_cues(rows.values, rows.skin, grey, torch.Generator()))
+    rows, grey = random_rows(4), replace(NO_CHANGE, region_hue_sigma=0.3, tint_sigma=0.3, grey_fraction=1.0)
+    before, _, _ = split_cues(rows.values)
+    changed = augment_cues(rows.cues, grey, torch.Generator())
+    after, _, tint = split_cues(changed.values)
     torch.testing.assert_close(after, after[..., :1].expand_as(after))
     shown = luminance(before * rows.skin[:, None]) / luminance(rows.skin)[:, None]
     torch.testing.assert_close(after[..., 0], shown)
+    assert float(tint.abs().max()) == 0.0
+    pixels, _ = split_picture(changed.picture)
+    torch.testing.assert_close(pixels, pixels[:, :1].expand_as(pixels))
 
 
 def test_groups_never_lose_their_colour_and_the_skin_is_never_hidden():
-    rows, strong = random_rows(64), ToneAugmentConfig(0.0, 0.0, 0.0, 0.0, 1.0, 0.9)
-    changed = augment_cues(rows.values, rows.skin, strong, torch.Generator(), may_be_grey=False)
-    colours, states = split_cues(changed)
+    rows, strong = random_rows(64), replace(NO_CHANGE, grey_fraction=1.0, hidden_fraction=0.9)
+    changed = augment_cues(rows.cues, strong, torch.Generator(), may_be_grey=False)
+    colours, states, tint = split_cues(changed.values)
     known = states[..., 1] > 0
     assert known[:, CUE_REGIONS.index("skin")].all()
     assert 0.05 < known[:, 0].float().mean() < 0.2
     torch.testing.assert_close(colours[:, -1], split_cues(rows.values)[0][:, -1])
+    torch.testing.assert_close(tint, hue(rows.skin))
+
+
+def test_a_patch_hides_a_part_of_the_picture_and_shading_changes_it_smoothly():
+    rows = random_rows(32)
+    covered = augment_cues(rows.cues, replace(NO_CHANGE, patch_fraction=1.0), torch.Generator()).picture
+    hidden = (covered[:, 3] == 0).float().mean(dim=(1, 2))
+    assert 0.005 < float(hidden.min()) < float(hidden.max()) < 0.25
+    assert float(covered.transpose(0, 1)[:, covered[:, 3] == 0].abs().max()) == 0.0
+    shaded = augment_cues(rows.cues, replace(NO_CHANGE, shading_sigma=0.2), torch.Generator()).picture
+    logs = [torch.log(split_picture(p)[0]) for p in (shaded, rows.cues.picture)]
+    change = logs[0] - torch.where(
+        (logs[0] - logs[1]).std(dim=(1, 2, 3), keepdim=True) < 0.3, logs[1], logs[1].flip(-1)
+    )
+    steps = change.diff(dim=-1).abs().mean()
+    assert 0.05 < float(change.std()) < 0.4
+    assert float(steps) < 0.03
 
 
 def test_likelihood_is_least_at_the_truth_and_at_the_true_spread():
@@ -176,10 +218,12 @@ def test_a_cue_that_may_not_be_looked_at_changes_no_answer():
     set_statistics(network, rows, tuple(name for name in BANDS if name != "eye"))
     is_eye = torch.tensor([name == "eye" for name in CUE_REGIONS])[region_of_cue()]
     blind = torch.where(is_eye, torch.randn(NUM_CUES), rows.values)
+    picture = rows.cues.picture
     with torch.no_grad():
-        torch.testing.assert_close(network(blind), network(rows.values), atol=1e-4, rtol=0)
+        plain = network(rows.values, picture)
+        torch.testing.assert_close(network(blind, picture), plain, atol=1e-4, rtol=0)
         changed = torch.where(is_eye, rows.values, rows.values.flip(0))
-        assert not torch.allclose(network(changed).log_luminance, network(rows.values).log_luminance)
+        assert not torch.allclose(network(changed, picture).log_luminance, plain.log_luminance)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +241,11 @@ def test_the_exposure_of_a_studio_is_found_from_the_hues_of_its_people(gain, sur
     found = measure_studio(shown, grey)
     np.testing.assert_allclose(np.log(found.gain), np.log(gain), atol=0.06)
     assert found.surface == pytest.approx(surface, abs=0.006)
-    rows = with_studio_truth(ToneRows(torch.zeros(300, 0), shown, albedo, ("",) * 300), gain, surface)
+    rows = with_studio_truth(
+        ToneRows(torch.zeros(300, 0), torch.zeros(300, 5, 1, 1).half(), shown, albedo, ("",) * 300),
+        gain,
+        surface,
+    )
     torch.testing.assert_close(torch.exp(rows.true_tone), albedo, atol=1e-5, rtol=1e-3)
     assert float((hue(grey[None] * torch.tensor(found.gain))).abs().max()) < 0.06
 

@@ -14,7 +14,7 @@ import torch
 from facelume.data.synthetic.config import GroupConfig, SyntheticConfig
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
-from facelume.fitting.tone_cues import NUM_CUES
+from facelume.fitting.tone_cues import CUE_PICTURE_SIZE, NUM_CUES
 from facelume.networks.builders import TONE_BUILDERS
 from facelume.networks.tone import ToneConfig
 from facelume.refinement.inputs import model_tone_regions
@@ -45,7 +45,7 @@ def config_of(prepared: Path, output: Path, **data: Any) -> ToneTrainingConfig:
         loop=LoopConfig(
             num_steps=3, batch_size=8, log_every_steps=1, checkpoint_every_steps=2, precision="float32"
         ),
-        network=ToneConfig(NUM_CUES, width=8),
+        network=ToneConfig(NUM_CUES, width=8, picture_width=4),
         losses=ALONE,
     )
 
@@ -85,9 +85,9 @@ def test_it_learns_from_every_source_and_says_so(
     assert "CelebAMask-HQ" in record.licence
     assert record.training[-1]["run"]["data"]["synthetic"]["group"] == {"num_scenes": 1, "num_skins": 2}
     network, _ = build_and_load("tone", TONE_BUILDERS, folder=config.output / "weights")
-    cues = torch.randn(3, NUM_CUES)
+    cues = torch.randn(3, NUM_CUES), torch.randn(3, 5, CUE_PICTURE_SIZE, CUE_PICTURE_SIZE)
     with torch.no_grad():
-        found, wanted = network(cues).log_luminance, trained.network(cues).log_luminance
+        found, wanted = network(*cues).log_luminance, trained.network(*cues).log_luminance
     torch.testing.assert_close(found, wanted, atol=0.01, rtol=0)
 
 
@@ -188,6 +188,7 @@ def test_networks_see_the_faces_as_in_use(tmp_path: Path, open_model: FaceModel)
         ({"data": {"num_folds": 3, "fold": 3}}, "data.fold must be from 0"),
         ({"losses": {"studio": 1.0}}, "losses.studio needs its photos"),
         ({"network": {"num_cues": 7}}, "num_cues must be"),
+        ({"network": {"num_cues": NUM_CUES, "picture_size": 32}}, "picture_size must be"),
         ({"data": {"laboratory": "x"}}, "data.laboratory needs prior_weights"),
     ],
 )

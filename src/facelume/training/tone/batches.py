@@ -79,13 +79,12 @@ class ToneObjective(Objective):
             drawn[GROUPS] = self._pairs(GROUPS, round(number * data.group_share), generator)
         if weights.laboratory > 0:
             drawn[LABORATORY] = self._pairs(LABORATORY, round(number * data.laboratory_share), generator)
-        cues = torch.cat(
-            [
-                augment_cues(part.values, part.skin, data.augment, generator, may_be_grey=kind != GROUPS)
-                for kind, part in drawn.items()
-            ]
-        )
-        parts = _split_output(network(cues), [len(part) for part in drawn.values()])
+        cues = [
+            augment_cues(part.cues, data.augment, generator, may_be_grey=kind != GROUPS)
+            for kind, part in drawn.items()
+        ]
+        said = network(torch.cat([part.values for part in cues]), torch.cat([part.picture for part in cues]))
+        parts = _split_output(said, [len(part) for part in drawn.values()])
         return self._terms(drawn, dict(zip(drawn, parts, strict=True)))
 
     def _terms(self, drawn: Mapping[str, ToneRows], answers: Mapping[str, ToneOutput]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from facelume.data.distributions import Distributions
 from facelume.data.synthetic import SyntheticConfig
 from facelume.errors import UsageError
-from facelume.fitting.tone_cues import BANDS, NUM_CUES
+from facelume.fitting.tone_cues import BANDS, CUE_PICTURE_SIZE, NUM_CUES
 from facelume.networks.tone import ToneConfig
 from facelume.training.config import LoopConfig
 from facelume.training.refiner.config import LabelErrorConfig
@@ -23,6 +23,11 @@ class ToneAugmentConfig(Distributions):
         band_sigma: Brightness of a band of a region, dark to bright.
         region_hue_sigma: Each colour of a region.
         contrast_sigma: Power that all relative colours are raised to, as a camera's tone curve does.
+        tint_sigma: Each hue of the photo's tint.
+        shading_sigma: Brightness of parts of the picture, smooth.
+        texel_sigma: Brightness of single texels of the picture.
+        patch_fraction: Share of pictures a part of which is covered.
+        blind_fraction: Share of pictures that are not shown at all.
         grey_fraction: Share of faces that lose their colour.
         hidden_fraction: Share of regions that are taken as not known; the skin itself never is.
     """
@@ -31,6 +36,11 @@ class ToneAugmentConfig(Distributions):
     band_sigma: float = 0.04
     region_hue_sigma: float = 0.03
     contrast_sigma: float = 0.08
+    tint_sigma: float = 0.1
+    shading_sigma: float = 0.12
+    texel_sigma: float = 0.04
+    patch_fraction: float = 0.3
+    blind_fraction: float = 0.0
     grey_fraction: float = 0.1
     hidden_fraction: float = 0.1
 
@@ -146,7 +156,7 @@ class BrightnessConfig:
 
 
 def _network() -> ToneConfig:
-    return ToneConfig(NUM_CUES)
+    return ToneConfig(NUM_CUES, picture_size=CUE_PICTURE_SIZE)
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,8 @@ class ToneTrainingConfig:
     def __post_init__(self) -> None:
         if self.network.num_cues != NUM_CUES:
             raise UsageError(f"network.num_cues must be {NUM_CUES}: that many are read off a face")
+        if self.network.picture_size != CUE_PICTURE_SIZE:
+            raise UsageError(f"network.picture_size must be {CUE_PICTURE_SIZE}")
         wanted = {
             "studio": self.data.studio_set,
             "groups": self.data.groups,

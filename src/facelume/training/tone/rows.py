@@ -8,11 +8,18 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
 from facelume.data.fingerprint import load_stamped, save_stamped
-from facelume.fitting.tone_cues import BANDS, CUE_MAP_SIZE, CUES_VERSION, ToneRegions, read_tone_cues
+from facelume.fitting.tone_cues import (
+    BANDS,
+    CUE_MAP_SIZE,
+    CUES_VERSION,
+    ToneCues,
+    ToneRegions,
+    read_tone_cues,
+)
 from facelume.reflectance import human_skin, linear_from_srgb
 from facelume.training.tone.faces import UnwrappedFaces
 from facelume.training.tone.judged import tone_of_class
@@ -21,6 +28,7 @@ from facelume.types import on_device
 
 CUES_FOLDER = "cues"
 _BATCH = 8
+_TENSORS = ("values", "picture", "skin", "true_tone")
 _DARKEST_SKIN = 0.01
 
 
@@ -30,12 +38,14 @@ class ToneRows:
 
     Attributes:
         values: See :class:`facelume.fitting.tone_cues.ToneCues`.
+        picture: Likewise, in 16 bits.
         skin: Likewise.
         true_tone: Log of the linear albedo of the middle of the skin; NaN where it is not known.
         source: ``person:photo``, or the scene.
     """
 
     values: Float[Tensor, "n F"]
+    picture: Float16[Tensor, "n 5 m m"]
     skin: Float[Tensor, "n 3"]
     true_tone: Float[Tensor, "n 3"]
     source: tuple[str, ...]
@@ -48,11 +58,17 @@ class ToneRows:
         """Whose face it is."""
         return tuple(source.split(":")[0] for source in self.source)
 
+    @property
+    def cues(self) -> ToneCues:
+        """The same as they are read off a photo."""
+        return ToneCues(self.skin, self.values, self.picture.float())
+
     def at(self, index: Sequence[int] | Tensor) -> ToneRows:
         """Some of the rows."""
         rows = torch.as_tensor(index, dtype=torch.long)
         return ToneRows(
             self.values[rows],
+            self.picture[rows],
             self.skin[rows],
             self.true_tone[rows],
             tuple(self.source[i] for i in rows.tolist()),
@@ -90,22 +106,29 @@ def rows_of_shard(shard: FaceShard, regions: ToneRegions) -> ToneRows:
     if not path.is_file():
         rows = read_rows(shard.faces(), regions)
         save_stamped(path, _arrays(rows), known)
-    arrays = load_stamped(path, ("values", "skin", "true_tone", "source"), known, "cues")
-    tensors = {name: torch.from_numpy(arrays[name]) for name in ("values", "skin", "true_tone")}
+    arrays = load_stamped(path, (*_TENSORS, "source"), known, "cues")
+    tensors = {name: torch.from_numpy(arrays[name]) for name in _TENSORS}
     return ToneRows(**tensors, source=tuple(str(source) for source in arrays["source"]))
 
 
 def read_rows(faces: UnwrappedFaces, regions: ToneRegions) -> ToneRows:
     """Read the cues of unwrapped faces."""
-    values, skin = [torch.zeros(0, 0)][:0], [torch.zeros(0, 3)]
+    values: list[Tensor] = []
+    pictures: list[Tensor] = []
+    skin = [torch.zeros(0, 3)]
     for first in range(0, len(faces), _BATCH):
         part = slice(first, first + _BATCH)
         texture = linear_from_srgb(torch.from_numpy(faces.texture[part]).float() / 255.0)
         cues = read_tone_cues(texture, torch.from_numpy(faces.visibility[part]).float() / 255.0, regions)
         values.append(cues.values)
+        pictures.append(cues.picture.half())
         skin.append(cues.skin)
     return ToneRows(
-        torch.cat(values), torch.cat(skin), torch.from_numpy(faces.true_tone), tuple(faces.source.tolist())
+        torch.cat(values),
+        torch.cat(pictures),
+        torch.cat(skin),
+        torch.from_numpy(faces.true_tone),
+        tuple(faces.source.tolist()),
     )
 
 
@@ -128,7 +151,7 @@ def with_judged_truth(rows: ToneRows, classes: Mapping[str, float]) -> ToneRows:
 
 
 def _arrays(rows: ToneRows) -> dict[str, np.ndarray]:
-    tensors = {name: getattr(rows, name).numpy() for name in ("values", "skin", "true_tone")}
+    tensors = {name: getattr(rows, name).numpy() for name in _TENSORS}
     return {**tensors, "source": np.array(rows.source, np.str_)}
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from facelume.networks.tone import ToneOutput
 from facelume.reflectance import ITA_CLASSES, ita_degrees, luminance
 from facelume.training.tone.losses import answered, class_of_tone, tone_and_hue
 from facelume.training.tone.rows import ToneRows
@@ -41,7 +42,7 @@ def measure(network: nn.Module, held_out: Mapping[str, ToneRows]) -> dict[str, f
 
 def errors(network: nn.Module, rows: ToneRows) -> dict[str, float]:
     """Errors on faces whose tone is known, see :func:`measure`."""
-    output = network(rows.values)
+    output = answers(network, rows)
     true, found = tone_and_hue(rows.true_tone), answered(output)
     error = found - true
     classes = class_of_tone(rows.true_tone)
@@ -66,7 +67,7 @@ def errors(network: nn.Module, rows: ToneRows) -> dict[str, float]:
 
 def agreement(network: nn.Module, rows: ToneRows) -> dict[str, float]:
     """Spread of the answers within and between people, see :func:`measure`."""
-    output = network(rows.values)
+    output = answers(network, rows)
     shown = torch.log(luminance(rows.skin).clamp(min=1e-4))
     within, between = spread_of_people(output.log_luminance, rows.person)
     return {
@@ -76,6 +77,15 @@ def agreement(network: nn.Module, rows: ToneRows) -> dict[str, float]:
         "mean": float(output.log_luminance.mean()),
         "expected_sd": float(torch.exp(output.log_sigma[:, 0]).mean()),
     }
+
+
+def answers(network: nn.Module, rows: ToneRows, batch_size: int = 256) -> ToneOutput:
+    """What a network says of rows, a batch at a time."""
+    parts = [
+        network(rows.values[first : first + batch_size], rows.picture[first : first + batch_size].float())
+        for first in range(0, len(rows), batch_size)
+    ]
+    return ToneOutput(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
 def spread_of_people(values: Float[Tensor, " n"], person: tuple[str, ...]) -> tuple[float, float]:
