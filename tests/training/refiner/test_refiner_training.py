@@ -27,6 +27,7 @@ OURS = LossWeights(
     adversarial=0.0,
     albedo_truth=2.0,
     albedo_shape=2.0,
+    albedo_detail=1.0,
     light_smoothness=0.02,
     light_hue=0.1,
     confidence=0.05,

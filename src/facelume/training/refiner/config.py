@@ -119,6 +119,7 @@ class LossWeights:
         coarse_image: The coarse-light rendering itself, absolute difference (ours).
         albedo_truth: Absolute albedo error where the truth is known (ours).
         albedo_shape: The same up to one offset per face and channel (ours).
+        albedo_detail: Steps between texels where the truth is known (ours).
         same_albedo: Coarse albedo equal in two pictures of one person (ours); needs ``data.pair_share``.
         light_smoothness: Steps of the light between texels (ours).
         light_hue: Colour of the detailed light near the coarse one's (ours).
@@ -136,6 +137,7 @@ class LossWeights:
     coarse_image: float = 0.0
     albedo_truth: float = 0.0
     albedo_shape: float = 0.0
+    albedo_detail: float = 0.0
     same_albedo: float = 0.0
     light_smoothness: float = 0.0
     light_hue: float = 0.0

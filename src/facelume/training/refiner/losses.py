@@ -107,6 +107,7 @@ def loss_terms(
         "coarse_image": lambda: refinement.prior_l1(renderings.coarse, renderings.target, renderings.mask),
         "albedo_truth": lambda: supervised.albedo_truth(albedo, truth, truth_mask),
         "albedo_shape": lambda: supervised.albedo_shape(albedo, truth, truth_mask),
+        "albedo_detail": lambda: supervised.albedo_detail(albedo, truth, truth_mask),
         "same_albedo": lambda: supervised.same_albedo(
             output.albedo, batch.person, uv_mask * resize_map(batch.maps.visibility[:, None], size)
         ),
