@@ -126,19 +126,19 @@ def test_albedo_shape_forgives_one_offset_per_channel(device):
     assert float(supervised.albedo_truth(truth + offset, truth, mask)) == pytest.approx(0.2, rel=1e-5)
 
 
-def test_albedo_detail_counts_steps_and_no_levels(device):
+def test_detail_counts_steps_and_no_levels(device):
     truth = torch.rand(2, 3, 8, 8, device=device)
     mask = torch.ones(2, 1, 8, 8, device=device)
-    assert float(supervised.albedo_detail(truth + 0.3, truth, mask)) == pytest.approx(0.0, abs=1e-6)
+    assert float(supervised.detail(truth + 0.3, truth, mask)) == pytest.approx(0.0, abs=1e-6)
     edge = torch.zeros_like(truth)
     edge[..., 4:] = (
         0.7  # of seven steps between neighbours in a row one is wrong; of five over three texels, three
     )
     expected = (0.7 / 7 + 0.7 * 3 / 5) / 4
-    assert float(supervised.albedo_detail(truth + edge, truth, mask)) == pytest.approx(expected, rel=1e-4)
+    assert float(supervised.detail(truth + edge, truth, mask)) == pytest.approx(expected, rel=1e-4)
     mask[..., 3:6] = 0.0
-    assert float(supervised.albedo_detail(truth + edge, truth, mask)) < 1e-6
-    assert float(supervised.albedo_detail(truth + edge, truth, mask, (1, 4))) > 0.01
+    assert float(supervised.detail(truth + edge, truth, mask)) < 1e-6
+    assert float(supervised.detail(truth + edge, truth, mask, (1, 4))) > 0.01
 
 
 def test_light_smoothness_by_hand(device):

@@ -37,25 +37,25 @@ def albedo_shape(
     return mean_over_mask((difference - offset).abs(), mask)
 
 
-def albedo_detail(
-    albedo_srgb: Float[Tensor, "b 3 h w"],
-    true_albedo_srgb: Float[Tensor, "b 3 h w"],
+def detail(
+    picture_srgb: Float[Tensor, "b 3 h w"],
+    true_picture_srgb: Float[Tensor, "b 3 h w"],
     mask: Float[Tensor, "b 1 h w"],
     distances: tuple[int, ...] = (1, 3),
 ) -> Float[Tensor, ""]:
-    """Mean of ``|grad A' - grad truth|``, over texels that are so far apart, where both are in the mask.
+    """Mean of ``|grad P - grad truth|``, over texels that are so far apart, where both are in the mask.
 
     What a brow, a wrinkle or a freckle is worth: in the mean error of an albedo they hardly count. The edge
     of a shadow costs as much as the detail that is lost when edges are refused.
 
     Args:
-        albedo_srgb: Albedo, sRGB-encoded.
-        true_albedo_srgb: Likewise.
+        picture_srgb: Albedo or rendering, sRGB-encoded.
+        true_picture_srgb: Likewise.
         mask: How much each texel counts, [0, 1].
         distances: Texels from one to the other.
     """
-    difference = albedo_srgb - true_albedo_srgb
-    total = albedo_srgb.new_zeros(())
+    difference = picture_srgb - true_picture_srgb
+    total = picture_srgb.new_zeros(())
     for distance in distances:
         for axis in (-1, -2):
             length = difference.shape[axis] - distance

@@ -28,6 +28,7 @@ OURS = LossWeights(
     albedo_truth=2.0,
     albedo_shape=2.0,
     albedo_detail=1.0,
+    coarse_detail=0.5,
     light_smoothness=0.02,
     light_hue=0.1,
     confidence=0.05,

@@ -117,6 +117,7 @@ class LossWeights:
         image_gradient: Gradients of the coarse-light rendering.
         image: The detailed-light rendering.
         coarse_image: The coarse-light rendering itself, absolute difference (ours).
+        coarse_detail: Steps between texels of the coarse-light rendering of photos (ours).
         albedo_truth: Absolute albedo error where the truth is known (ours).
         albedo_shape: The same up to one offset per face and channel (ours).
         albedo_detail: Steps between texels where the truth is known (ours).
@@ -135,6 +136,7 @@ class LossWeights:
     image_gradient: float = 1.0
     image: float = 5.0
     coarse_image: float = 0.0
+    coarse_detail: float = 0.0
     albedo_truth: float = 0.0
     albedo_shape: float = 0.0
     albedo_detail: float = 0.0

@@ -90,6 +90,7 @@ def loss_terms(
     # Seen skin of the face counts most; ears, neck and scalp a little, so that they keep the skin's tone.
     share = OUTSIDE_SHARE + uv_mask * (HIDDEN_SHARE + (1 - HIDDEN_SHARE) * batch.maps.visibility[:, None])
     truth_mask = is_covered * share * batch.has_truth[:, None, None, None]
+    photo_mask = renderings.mask * (1.0 - batch.has_truth[:, None, None, None])
     truth = srgb_from_linear(batch.truth)
     coarse_light = batch.maps.coarse_light
     coarse_map = resize_map(batch.maps.coarse_map, output.light.shape[-1])
@@ -105,9 +106,10 @@ def loss_terms(
         ),
         "image": lambda: refinement.image(renderings.detail, renderings.target, renderings.mask),
         "coarse_image": lambda: refinement.prior_l1(renderings.coarse, renderings.target, renderings.mask),
+        "coarse_detail": lambda: supervised.detail(renderings.coarse, renderings.target, photo_mask),
         "albedo_truth": lambda: supervised.albedo_truth(albedo, truth, truth_mask),
         "albedo_shape": lambda: supervised.albedo_shape(albedo, truth, truth_mask),
-        "albedo_detail": lambda: supervised.albedo_detail(albedo, truth, truth_mask),
+        "albedo_detail": lambda: supervised.detail(albedo, truth, truth_mask),
         "same_albedo": lambda: supervised.same_albedo(
             output.albedo, batch.person, uv_mask * resize_map(batch.maps.visibility[:, None], size)
         ),
