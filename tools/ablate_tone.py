@@ -21,7 +21,9 @@ from torch import nn
 
 from facelume.detection import NetworkLocator
 from facelume.face_model import FaceModel, load_open_face_model
+from facelume.fitting import landmark_basis
 from facelume.fitting.tone_cues import BANDS
+from facelume.pipeline.finding import FaceFinder
 from facelume.refinement.inputs import model_tone_regions
 from facelume.reflectance import luminance
 from facelume.training.config import read_run_file
@@ -114,7 +116,9 @@ def rows_of_heads(folder: Path, run: ToneTrainingConfig, model: FaceModel) -> To
     """Rendered heads with their true tone: the median albedo of the pixels that count."""
     paths = sorted((folder / "images").iterdir())
     prior, _ = load_prior(run.data.prior_weights or "prior", model)
-    reader = FaceReader(model, prior, NetworkLocator.load(run.data.locator_weights), run.data.label_errors)
+    locator = NetworkLocator.load(run.data.locator_weights)
+    finder = FaceFinder(locator, prior, landmark_basis(model), with_coefficients=True)
+    reader = FaceReader(model, finder, run.data.label_errors)
     rows = known_skin(
         read_rows(
             reader.photos([NamedPhoto(p, f"{p.stem}:{p.name}") for p in paths]), model_tone_regions(model)

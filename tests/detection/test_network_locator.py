@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facelume.detection import NetworkLocator
+from facelume.detection import CandidateLocator, NetworkLocator, YuNetLocator
 from facelume.errors import AssetError, UsageError
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
@@ -160,12 +160,42 @@ def test_missing_weights_are_an_error(tmp_path):
         NetworkLocator.load("no-such-locator")
 
 
-def test_the_last_resort_is_the_one_best_detection_below_the_threshold(locator):
-    photo = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
-    (certain,) = locator.locate(photo)
-    network = locator._network
-    too_strict = NetworkLocator(network, threshold=1 - 1e-9)
-    assert too_strict.locate(photo) == []
-    (found,) = NetworkLocator(network, threshold=1 - 1e-9, last_resort=0.4).locate(photo)
-    np.testing.assert_allclose(found.box_px, certain.box_px, atol=2.0)
-    assert NetworkLocator(network, last_resort=0.4).locate(np.full((90, 120, 3), 128, np.uint8)) == []
+def test_the_likeliest_candidate_is_the_face_however_strict_the_threshold(locator, astronaut):
+    strict = NetworkLocator(locator._network, threshold=1 - 1e-9)
+    assert strict.locate(astronaut) == []
+    candidates = strict.candidates(astronaut, most=5, least_px=20.0)
+    _assert_is_face(candidates[:1], FACE_BOX, FACE_POINTS)
+    scores = [candidate.score for candidate in candidates]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_candidates_below_the_threshold_may_lie_around_a_better_one(locator, astronaut):
+    """The whole head with its shoulders is a faint detection around that of the face."""
+    candidates = locator.candidates(astronaut, most=20, least_px=20.0)
+    assert len(candidates) > len(locator.locate(astronaut)) == 1
+    left, top, right, bottom = candidates[0].box_px
+    around = [c.box_px for c in candidates if c.box_px[0] < left and c.box_px[1] < top]
+    assert any(box[2] > right and box[3] > bottom for box in around)
+
+
+def test_as_many_candidates_of_the_size_as_were_asked_for(locator, astronaut):
+    candidates = locator.candidates(astronaut, most=20, least_px=20.0)
+    few = locator.candidates(astronaut, most=2, least_px=20.0)
+    assert [c.box_px for c in few] == [c.box_px for c in candidates[:2]]
+    large = locator.candidates(astronaut, most=20, least_px=60.0)
+    assert [c.box_px for c in large] == [c.box_px for c in candidates if _side(c) >= 60.0]
+    assert 0 < len(large) < len(candidates)
+
+
+def test_there_is_no_candidate_in_an_even_picture(locator):
+    assert locator.candidates(np.full((90, 120, 3), 128, np.uint8), most=9, least_px=0.0) == []
+
+
+def test_only_the_network_offers_candidates(locator):
+    assert isinstance(locator, CandidateLocator)
+    assert not issubclass(YuNetLocator, CandidateLocator)
+
+
+def _side(face) -> float:
+    left, top, right, bottom = face.box_px
+    return float(np.sqrt((right - left) * (bottom - top)))

@@ -1,21 +1,31 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from facelume.camera import CROP_CAMERA
+from facelume.data.photos import mirror_permutation
 from facelume.errors import UsageError
+from facelume.face_model import load_open_face_model
 from facelume.fitting import (
     FitConfig,
     FitStart,
     LandmarkBasis,
     fit_landmarks,
+    landmark_basis,
     pose_from_landmarks,
     project_landmarks,
 )
 from facelume.fitting.landmarks import _linearise
 from facelume.geometry import rotation_from_rotvec
-from facelume.geometry.face_mesh import LOWER_APERTURE_POINTS, UPPER_APERTURE_POINTS
+from facelume.geometry.face_mesh import (
+    LEFT_EYE_CORNERS,
+    LOWER_APERTURE_POINTS,
+    NOSE_TIP,
+    RIGHT_EYE_CORNERS,
+    UPPER_APERTURE_POINTS,
+)
 
 WEAK_PRIOR = FitConfig(num_steps=12, identity_weight=1e-4, expression_weight=1e-4, expression_rest_weight=0.0)
 
@@ -164,3 +174,13 @@ def test_openings_of_mouth_and_eyes_are_kept_where_opposite_points_err_together(
         off = fit.landmarks_px - truth
         errors.append(float((off[:, lower] - off[:, upper]).norm(dim=-1).mean()))
     assert errors[0] < 0.8 * errors[1]
+
+
+def test_mirrored_landmarks_are_those_that_shapes_pair_up():
+    basis = landmark_basis(load_open_face_model())
+    points = basis.mean.numpy() * (1, -1, -1)
+    np.testing.assert_array_equal(basis.mirrored, mirror_permutation(points[None]))
+    assert basis.mirrored[RIGHT_EYE_CORNERS[0]] == LEFT_EYE_CORNERS[1]
+    assert basis.mirrored[NOSE_TIP] == NOSE_TIP
+    reflected = basis.mean * torch.tensor([-1.0, 1.0, 1.0])
+    assert float((basis.mean[basis.mirrored] - reflected).norm(dim=-1).max()) < 5e-5

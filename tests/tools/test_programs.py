@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import hard_light
 import numpy as np
 import pytest
 import raster
@@ -178,6 +179,25 @@ def test_speed_benchmark_prints_one_document(monkeypatch, capsys):
     assert min(figures["first_s"], figures["export_s"]) > 0
     assert figures["peak_memory_mb"] > 100
     assert {"locate", "fit", "refine"} <= figures["stages_median_s"].keys()
+
+
+def test_hard_light_benchmark_counts_heads_and_what_is_none(monkeypatch, capsys, environment_maps):
+    run(hard_light, monkeypatch, "--maps", environment_maps, "--heads", 3)
+    figures = json.loads(capsys.readouterr().out)
+    heads = figures["heads"]
+    assert heads["pictures"] == heads["found"] + len(heads["refused"]) == 3
+    assert heads["rightly_aligned"] + len(heads["half_aligned"]) == heads["found"]
+    assert figures["faceless"] == {"pictures": 8, "false_faces": []}
+
+
+def test_hard_light_benchmark_darkens_half_a_face():
+    points_px = np.full((478, 2), 30.0)
+    points_px[hard_light.NOSE_BRIDGE], points_px[hard_light.CHIN] = (30.0, 10.0), (30.0, 50.0)
+    case = hard_light.Case("any", np.full((60, 60, 3), 200, np.uint8), points_px)
+    halves = np.split(hard_light.half_black(case).picture, 2, axis=1)
+    outer = sorted((halves[0][:, :15].mean(), halves[1][:, 15:].mean()))
+    assert outer[0] < 10
+    assert outer[1] == 200
 
 
 def test_relighting_benchmark_finds_shadows_closer_to_many_directions_than_none(

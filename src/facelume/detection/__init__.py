@@ -2,7 +2,15 @@
 
 from facelume.detection.locator import NetworkLocator
 from facelume.detection.mediapipe_tasks import MediaPipeLocator
-from facelume.detection.protocol import FaceLocator
+from facelume.detection.protocol import CandidateLocator, FaceLocator
+from facelume.detection.shadows import lift_shadows
 from facelume.detection.yunet import YuNetLocator
 
-__all__ = ["FaceLocator", "MediaPipeLocator", "NetworkLocator", "YuNetLocator"]
+__all__ = [
+    "CandidateLocator",
+    "FaceLocator",
+    "MediaPipeLocator",
+    "NetworkLocator",
+    "YuNetLocator",
+    "lift_shadows",
+]

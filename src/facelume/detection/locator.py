@@ -13,6 +13,7 @@ from PIL import Image
 from facelume.detection.protocol import largest_first
 from facelume.detection.suppression import merge_weights, suppress_overlaps
 from facelume.errors import UsageError
+from facelume.geometry import box_size
 from facelume.networks.builders import LOCATOR_BUILDERS
 from facelume.networks.locator import STRIDE_PX, LocatorNetwork
 from facelume.types import FaceDetection
@@ -23,6 +24,8 @@ _MIN_LEVEL_PX = 32
 _MIN_TOP_PX = 64
 _FIRST_PASS_PX = 960
 _MIN_FACE_PX, _MAX_FACE_PX = 9.0, 110.0
+# What scores less is not looked at more closely.
+_LEAST_CANDIDATE_SCORE = 0.03
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,6 @@ class NetworkLocator:
         threshold: Smallest score that counts; default: the network's working threshold.
         exhaustive: Look for small faces even where a large one was found.
         finest_px: Long side of the finest level.
-        last_resort: Where nothing reaches the threshold, the one best detection counts if its score is at
-            least this. For callers that check a face afterwards, as the pipeline does; off by default.
     """
 
     def __init__(
@@ -63,13 +64,11 @@ class NetworkLocator:
         threshold: float | None = None,
         exhaustive: bool = False,
         finest_px: int = 1920,
-        last_resort: float | None = None,
     ) -> None:
         self._network = network.eval()
         self._threshold = network.config.threshold if threshold is None else threshold
         self._exhaustive = exhaustive
         self._finest_px = finest_px
-        self._last_resort = last_resort
 
     @classmethod
     def load(
@@ -78,7 +77,6 @@ class NetworkLocator:
         *,
         exhaustive: bool = False,
         folder: Path | None = None,
-        last_resort: float | None = None,
         device: torch.device | str = "cpu",
     ) -> NetworkLocator:
         """Build the locator from a weight record.
@@ -87,14 +85,13 @@ class NetworkLocator:
             weights: Id of a record, or ``"locator"`` for the default one.
             exhaustive: See the class.
             folder: Folder of weights searched before the package's.
-            last_resort: See the class.
             device: Where the network runs.
 
         Raises:
             AssetError: The weights are missing, damaged or do not fit.
         """
         network, _ = build_and_load(weights, LOCATOR_BUILDERS, folder=folder)
-        return cls(network.to(device), exhaustive=exhaustive, last_resort=last_resort)
+        return cls(network.to(device), exhaustive=exhaustive)
 
     def locate(self, photo_srgb: UInt8[np.ndarray, "H W 3"]) -> list[FaceDetection]:
         """Return the faces of an upright photo, largest first; scores are calibrated probabilities.
@@ -102,15 +99,21 @@ class NetworkLocator:
         Raises:
             UsageError: The photo has no pixels.
         """
-        certain = self._detections(self.search(photo_srgb), self._threshold)
-        if certain or self._last_resort is None:
-            return largest_first(certain)
-        faint = self._detections(
-            self.search(photo_srgb, min_logit=self._logit_of(self._last_resort)), self._last_resort
-        )
-        return sorted(faint, key=lambda detection: detection.score)[-1:]
+        return largest_first(self._detections(self.search(photo_srgb)))
 
-    def _detections(self, found: Candidates, least_score: float) -> list[FaceDetection]:
+    def candidates(
+        self, photo_srgb: UInt8[np.ndarray, "H W 3"], *, most: int, least_px: float
+    ) -> list[FaceDetection]:
+        """Return what could be a face, the likeliest first; see :class:`CandidateLocator`.
+
+        Raises:
+            UsageError: The photo has no pixels.
+        """
+        min_logit = self._logit_of(_LEAST_CANDIDATE_SCORE)
+        found = self._detections(self.search(photo_srgb, min_logit=min_logit, may_contain=True))
+        return [face for face in found if box_size(np.array(face.box_px)) >= least_px][:most]
+
+    def _detections(self, found: Candidates) -> list[FaceDetection]:
         config = self._network.config
         logits = found.logits.astype(np.float64)
         scores = 1.0 / (1.0 + np.exp(-(config.score_slope * logits + config.score_offset)))
@@ -121,7 +124,6 @@ class NetworkLocator:
                 score=float(score),
             )
             for box, points, score in zip(found.boxes_px, found.points_px, scores, strict=True)
-            if score >= least_score
         ]
 
     def _logit_of(self, score: float) -> float:
@@ -129,12 +131,19 @@ class NetworkLocator:
         config = self._network.config
         return (float(np.log(score / (1 - score))) - config.score_offset) / config.score_slope
 
-    def search(self, photo_srgb: UInt8[np.ndarray, "H W 3"], *, min_logit: float | None = None) -> Candidates:
+    def search(
+        self,
+        photo_srgb: UInt8[np.ndarray, "H W 3"],
+        *,
+        min_logit: float | None = None,
+        may_contain: bool = False,
+    ) -> Candidates:
         """Detections after suppression of overlaps, best first.
 
         Args:
             photo_srgb: Upright photo.
             min_logit: Smallest logit that counts; default: the one of the threshold.
+            may_contain: Keep a box that lies inside a better one, or around it.
 
         Raises:
             UsageError: The photo has no pixels.
@@ -152,15 +161,14 @@ class NetworkLocator:
         fine = [min(side, finest) for side in fine]
         found = _search_levels(self._network, photo_srgb, coarse, min_logit)
         if fine and (self._exhaustive or len(found.logits) == 0):
-            more = _search_levels(self._network, photo_srgb, fine[::-1], min_logit)
-            found = _select(_join([found, more]))
-        return found
+            found = _join([found, _search_levels(self._network, photo_srgb, fine[::-1], min_logit)])
+        return _select(found, may_contain=may_contain)
 
 
 def _search_levels(
     network: LocatorNetwork, photo_srgb: UInt8[np.ndarray, "H W 3"], sides_px: list[float], min_logit: float
 ) -> Candidates:
-    """Run the network on pictures of the given long sides (finest first) and suppress overlaps."""
+    """All peaks of the network on pictures of the given long sides (finest first)."""
     height, width = photo_srgb.shape[:2]
     picture = _reduced(photo_srgb, sides_px[0])
     found = []
@@ -171,7 +179,7 @@ def _search_levels(
         found.append(
             _run_level(network, np.asarray(picture), (width / extent[0], height / extent[1]), min_logit)
         )
-    return _select(_join(found))
+    return _join(found)
 
 
 def _reduced(photo_srgb: UInt8[np.ndarray, "H W 3"], side_px: float) -> Image.Image:
@@ -224,9 +232,10 @@ def _join(parts: list[Candidates]) -> Candidates:
     )
 
 
-def _select(candidates: Candidates) -> Candidates:
+def _select(candidates: Candidates, *, may_contain: bool) -> Candidates:
     """The best of each group of overlapping detections, its box and points averaged with those that agree."""
-    kept = suppress_overlaps(candidates.boxes_px, candidates.logits)
+    limits = {"max_contained": 1.0} if may_contain else {}
+    kept = suppress_overlaps(candidates.boxes_px, candidates.logits, **limits)
     weights = merge_weights(candidates.boxes_px, candidates.logits, kept)
     return Candidates(
         boxes_px=weights @ candidates.boxes_px,

@@ -23,6 +23,25 @@ class FaceLocator(Protocol):
         ...
 
 
+@runtime_checkable
+class CandidateLocator(FaceLocator, Protocol):
+    """A locator that also says what might be a face, for callers who look closer at each."""
+
+    def candidates(
+        self, photo_srgb: UInt8[np.ndarray, "H W 3"], *, most: int, least_px: float
+    ) -> list[FaceDetection]:
+        """Return places of an upright photo that could be faces, the likeliest first.
+
+        Many are none, and one may lie inside another (a nose and a mouth taken for a face, and the face).
+
+        Args:
+            photo_srgb: Upright photo.
+            most: So many at most.
+            least_px: Least root of the width times the height of a box.
+        """
+        ...
+
+
 def largest_first(detections: list[FaceDetection]) -> list[FaceDetection]:
     """Sort detections by the area of their box, largest first."""
 

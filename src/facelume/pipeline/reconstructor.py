@@ -24,8 +24,9 @@ from facelume.fitting.tone_cues import spread_of_hues
 from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS, TONE_BUILDERS
-from facelume.pipeline.alignment import AlignedFace, AlignmentLimits, align_face, overlap
+from facelume.pipeline.alignment import AlignedFace
 from facelume.pipeline.face_result import LIGHT_MAP_SIZE, FaceMaps, PhotoView
+from facelume.pipeline.finding import AlignmentLimits, FaceFinder
 from facelume.pipeline.posed_face import PosedFace
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import Reconstruction
@@ -46,10 +47,7 @@ from facelume.weights import WeightRecord, build_and_load, find_record
 
 PhotoSource = str | Path | Image.Image | np.ndarray | Photo
 _UV_SIZES = get_args(UvSize)
-_SAME_FACE_OVERLAP = 0.5
 _FEW_TEXELS_SEEN = 0.15
-FAINTEST_FACE = 0.4
-"""Score of the locator below which nothing is tried; what is tried must still pass the alignment's check."""
 _MUCH_CUT_OFF = 0.05
 _NO_COLOUR = 0.03
 _UNCERTAIN_TONE = 0.45
@@ -108,7 +106,7 @@ class Reconstructor:
         self._prior, self._refiner = prior.to(self.device), refiner.to(self.device)
         if locator is None:
             self._records["locator"] = find_record("locator", folder)[0]
-            locator = NetworkLocator.load(folder=folder, last_resort=FAINTEST_FACE, device=self.device)
+            locator = NetworkLocator.load(folder=folder, device=self.device)
         self._locator = locator
         self._limits = AlignmentLimits()
         self._landmarks = on_device(landmark_basis(model), self.device)
@@ -164,34 +162,17 @@ class Reconstructor:
             yield self._complete(photo, face, view, own)
 
     def _align_faces(self, photo: Photo, timer: StageTimer, *, only_largest: bool) -> list[AlignedFace]:
-        name = photo.path or "the picture"
-        with timer.stage("locate"):
-            detections = self._locator.locate(photo.srgb)
-        if not detections:
-            raise NoFaceError(f"{name}: no face found; use a photo where a face is larger or clearer")
-        faces: list[AlignedFace] = []
-        refusal = ""
-        for detection in detections:
-            try:
-                face = align_face(
-                    photo.srgb,
-                    detection,
-                    self._prior,
-                    self._landmarks,
-                    self._limits,
-                    with_coefficients=self._prior_knows_model,
-                    timer=timer,
-                )
-            except NoFaceError as error:
-                refusal = refusal or str(error)
-                continue
-            if all(overlap(face, other) < _SAME_FACE_OVERLAP for other in faces):
-                faces.append(face)
-            if only_largest:
-                break
-        if not faces:
-            raise NoFaceError(f"{name}: {refusal}")
-        return faces
+        finder = FaceFinder(
+            self._locator,
+            self._prior,
+            self._landmarks,
+            with_coefficients=self._prior_knows_model,
+            limits=self._limits,
+        )
+        try:
+            return finder.find(photo.srgb, timer, only_largest=only_largest)
+        except NoFaceError as error:
+            raise NoFaceError(f"{photo.path or 'the picture'}: {error}") from None
 
     @property
     def _prior_knows_model(self) -> bool:
@@ -279,6 +260,8 @@ def _warnings(
         found.append(f"the mesh follows the landmarks only to {face.residual:.1%} of the face's size")
     if face.sigma > limits.doubtful_sigma:
         found.append(f"the landmarks are uncertain: about {face.sigma:.1%} of the face's size")
+    if face.is_lifted:
+        found.append("the face is hard to see: its landmarks were read with the shadows lifted")
     if face.turn_rad > limits.doubtful_turn_rad:
         found.append(f"the head is turned by {math.degrees(face.turn_rad):.0f}°; its far side is completed")
     if cut_off > _MUCH_CUT_OFF:

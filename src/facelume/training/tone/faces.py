@@ -15,14 +15,13 @@ from torch import Tensor
 from facelume.camera import CROP_SIZE_PX, CropTransform, sample_crop
 from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.data.synthetic import SyntheticFaces, stack
-from facelume.detection import NetworkLocator
 from facelume.errors import NoFaceError
 from facelume.face_model import FaceModel
 from facelume.fitting import FitResult, landmark_basis
 from facelume.geometry import five_points, mesh_box
 from facelume.io.photo import read_photo
-from facelume.networks.prior import PriorNetwork
-from facelume.pipeline.alignment import AlignmentLimits, align_face, crop_of_landmarks, settle_fit
+from facelume.pipeline.alignment import AlignedFace, crop_of_landmarks, settle_fit
+from facelume.pipeline.finding import FaceFinder
 from facelume.pipeline.posed_face import PosedFace
 from facelume.pipeline.timing import StageTimer
 from facelume.refinement.inputs import FaceInPhoto, input_basis, unwrap_face
@@ -89,21 +88,18 @@ class FaceReader:
 
     Args:
         model: The face model.
-        prior: Its prior network; None to take landmarks (and parsing) as they are labelled.
-        locator: Finds the faces of photos whose landmarks are not known.
+        finder: Finds and aligns faces; None to take landmarks (and parsing) as they are labelled.
         label_errors: Errors of the labels of synthetic faces, where no network looks at them.
     """
 
     def __init__(
         self,
         model: FaceModel,
-        prior: PriorNetwork | None,
-        locator: NetworkLocator | None,
+        finder: FaceFinder | None,
         label_errors: LabelErrorConfig,
     ) -> None:
-        self._prior = None if prior is None else prior.eval()
-        self._locator, self._label_errors = locator, label_errors
-        self._limits, self._landmarks = AlignmentLimits(), landmark_basis(model)
+        self._finder, self._label_errors = finder, label_errors
+        self._landmarks = landmark_basis(model)
         self._basis = input_basis(model)
 
     def photos(self, photos: Sequence[NamedPhoto]) -> UnwrappedFaces:
@@ -138,24 +134,24 @@ class FaceReader:
                     continue
         return _stacked(rows, self._basis.texels.size)
 
+    @torch.no_grad()
     def _of_photo(self, photo: NamedPhoto) -> _Unwrapped:
         srgb = read_photo(photo.path).srgb
-        if self._prior is None and photo.landmarks_px is not None:
-            return self._unwrap(LabelledFace(srgb, photo.landmarks_px), photo.landmarks_px)
-        refusal = NoFaceError("no face found")
-        for detection in () if self._locator is None else self._locator.locate(srgb):
-            try:
-                return self._see(srgb, detection)
-            except NoFaceError as error:
-                refusal = error
-        raise refusal
+        if self._finder is not None:
+            (aligned,) = self._finder.find(srgb, StageTimer(), only_largest=True)
+            return self._carry_aligned(srgb, aligned)
+        if photo.landmarks_px is None:
+            raise NoFaceError("its landmarks are not known, and no network may find them")
+        return self._unwrap(LabelledFace(srgb, photo.landmarks_px), photo.landmarks_px)
 
+    @torch.no_grad()
     def _unwrap(self, face: LabelledFace, place_px: Float[np.ndarray, "478 2"]) -> _Unwrapped:
         """Unwrap a face whose landmarks are known; networks are only told where it is."""
-        if self._prior is not None:
+        if self._finder is not None:
             left, top, right, bottom = mesh_box(place_px).tolist()
             detection = FaceDetection((left, top, right, bottom), five_points(place_px), 1.0)
-            return self._see(face.photo_srgb, detection)
+            aligned = self._finder.find_at(face.photo_srgb, detection, StageTimer())
+            return self._carry_aligned(face.photo_srgb, aligned)
         points_px = face.landmarks_px.astype(np.float64)
         crop, fit = settle_fit(points_px, crop_of_landmarks(points_px, self._landmarks), self._landmarks)
         parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX)
@@ -164,19 +160,7 @@ class FaceReader:
             parsing = torch.from_numpy(sample_crop(channels, crop)[None, ..., 0])
         return self._carry(face.photo_srgb, crop, fit, parsing)
 
-    @torch.no_grad()
-    def _see(self, photo_srgb: UInt8[np.ndarray, "H W 3"], detection: FaceDetection) -> _Unwrapped:
-        """Unwrap a face that was located roughly, as in use."""
-        assert self._prior is not None
-        aligned = align_face(
-            photo_srgb,
-            detection,
-            self._prior,
-            self._landmarks,
-            self._limits,
-            with_coefficients=True,
-            timer=StageTimer(),
-        )
+    def _carry_aligned(self, photo_srgb: UInt8[np.ndarray, "H W 3"], aligned: AlignedFace) -> _Unwrapped:
         return self._carry(photo_srgb, aligned.crop, aligned.fit, aligned.prior.parsing())
 
     def _carry(

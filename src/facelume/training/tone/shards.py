@@ -18,7 +18,8 @@ from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, load_enviro
 from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
-from facelume.pipeline.reconstructor import FAINTEST_FACE
+from facelume.fitting import landmark_basis
+from facelume.pipeline.finding import FaceFinder
 from facelume.training.config import run_document
 from facelume.training.prior.export import load_prior
 from facelume.training.tone.config import ToneDataConfig
@@ -29,7 +30,7 @@ from facelume.weights import find_record
 _LOG = logging.getLogger(__name__)
 _HEADS_PER_SHARD = 8
 _PHOTOS_PER_SHARD = 50
-UNWRAPPING_VERSION = 1
+UNWRAPPING_VERSION = 2
 """Part of every shard's fingerprint: counted up when the same photo would be unwrapped otherwise."""
 
 SYNTHETIC, STUDIO, GROUPS, LABORATORY = "synthetic", "studio", "groups", "laboratory"
@@ -81,17 +82,18 @@ class FaceShards:
     def __init__(self, data: ToneDataConfig, model: FaceModel) -> None:
         self.data, self.model = data, model
         self._common: dict[str, Any] = {"unwrapping": UNWRAPPING_VERSION, "face_model": model.asset_sha256}
-        prior, locator, self._locator_sha256 = None, None, None
+        finder, self._locator_sha256 = None, None
         if data.prior_weights is None:
             self._common |= {"prior": None, "label_errors": run_document(data.label_errors)}
         else:
             prior, record = load_prior(data.prior_weights, model)
             if record.face_model_sha256 is None:
                 raise UsageError(f"prior_weights {record.id!r} know no face model: no face can be unwrapped")
-            locator = NetworkLocator.load(data.locator_weights, last_resort=FAINTEST_FACE)
+            locator = NetworkLocator.load(data.locator_weights)
+            finder = FaceFinder(locator, prior, landmark_basis(model), with_coefficients=True)
             self._common["prior"] = record.sha256
             self._locator_sha256 = find_record(data.locator_weights)[0].sha256
-        self._reader = functools.cache(lambda: FaceReader(model, prior, locator, data.label_errors))
+        self._reader = functools.cache(lambda: FaceReader(model, finder, data.label_errors))
 
     def __iter__(self) -> Iterator[FaceShard]:
         """Photos first: they are few."""
