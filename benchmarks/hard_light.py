@@ -38,8 +38,13 @@ from PIL import Image
 from torch import Tensor
 
 from facelume.data.photos import PhotoRecord, load_photo_records
-from facelume.data.synthetic import SyntheticConfig, SyntheticFaces, load_environment_maps
-from facelume.data.synthetic.light_config import LightConfig, LightKinds
+from facelume.data.synthetic import (
+    LightConfig,
+    LightKinds,
+    SyntheticConfig,
+    SyntheticFaces,
+    load_environment_maps,
+)
 from facelume.detection import NetworkLocator
 from facelume.errors import NoFaceError
 from facelume.face_model import load_open_face_model
