@@ -3,7 +3,8 @@
     python tools/export_best_refiner.py RUN_FILE --out runs/refiner/so_far --id refiner-2a
     FACELUME_WEIGHTS=runs/refiner/so_far facelume evaluate --data heads --out figures
 
-The record says after how many steps they were taken. The training is not disturbed and goes on.
+The record says how many steps the training had done; the best may be of an earlier one. The training is not
+disturbed and goes on.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from facelume.detection.locator import NetworkLocator
 from facelume.detection.mediapipe_tasks import MediaPipeLocator
-from facelume.detection.protocol import CandidateLocator, FaceLocator
+from facelume.detection.protocol import CandidateLocator, FaceLocator, detection_of_landmarks
 from facelume.detection.shadows import lift_shadows
 from facelume.detection.yunet import YuNetLocator
 
@@ -12,5 +12,6 @@ __all__ = [
     "MediaPipeLocator",
     "NetworkLocator",
     "YuNetLocator",
+    "detection_of_landmarks",
     "lift_shadows",
 ]

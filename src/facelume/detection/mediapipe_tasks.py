@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from facelume.detection.protocol import largest_first
+from facelume.detection.protocol import detection_of_landmarks, largest_first
 from facelume.errors import AssetError, UsageError
-from facelume.geometry import five_points, mesh_box
 from facelume.types import FaceDetection
 
 
@@ -76,10 +75,5 @@ class MediaPipeLocator:
             landmarks_px = np.array(
                 [(point.x * width, point.y * height) for point in points], dtype=np.float64
             )
-            left, top, right, bottom = (float(value) for value in mesh_box(landmarks_px))
-            found.append(
-                FaceDetection(
-                    box_px=(left, top, right, bottom), points_px=five_points(landmarks_px), score=1.0
-                )
-            )
+            found.append(detection_of_landmarks(landmarks_px))
         return largest_first(found)

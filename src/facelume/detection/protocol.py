@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
+from facelume.geometry import five_points, mesh_box
 from facelume.types import FaceDetection
 
 
@@ -40,6 +41,12 @@ class CandidateLocator(FaceLocator, Protocol):
             least_px: Least root of the width times the height of a box.
         """
         ...
+
+
+def detection_of_landmarks(landmarks_px: Float[np.ndarray, "478 2"]) -> FaceDetection:
+    """A certain detection of the face whose landmarks are known, photo pixels."""
+    left, top, right, bottom = mesh_box(landmarks_px).tolist()
+    return FaceDetection((left, top, right, bottom), five_points(landmarks_px), score=1.0)
 
 
 def largest_first(detections: list[FaceDetection]) -> list[FaceDetection]:

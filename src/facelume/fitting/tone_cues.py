@@ -25,7 +25,9 @@ _SEEN = 0.3
 _DARK_FLOOR = 0.08
 """Added to a colour relative to the skin's before the logarithm: pupils and nostrils are about black."""
 
-_CLIPPED = 0.97
+CLIPPED = 0.97
+"""Linear value from which a colour of the photo only says "at least this"."""
+
 _SEEN_IN_PICTURE = 0.05
 _FEWEST_TEXELS_PER_BAND = 4
 
@@ -271,7 +273,7 @@ def _picture(
     texture: Float[Tensor, "b 3 s s"], visibility: Float[Tensor, "b s s"], skin: Float[Tensor, "b 3"]
 ) -> Float[Tensor, "b 5 m m"]:
     size, weight = (CUE_PICTURE_SIZE, CUE_PICTURE_SIZE), visibility[:, None]
-    is_clipped = (texture.amax(dim=1, keepdim=True) > _CLIPPED).to(texture)
+    is_clipped = (texture.amax(dim=1, keepdim=True) > CLIPPED).to(texture)
     shown = functional.interpolate(torch.cat([texture, is_clipped], dim=1) * weight, size=size, mode="area")
     seen = functional.interpolate(weight, size=size, mode="area")
     shown = shown / seen.clamp(min=1e-6)
@@ -305,7 +307,7 @@ def _bands(
     member = functional.one_hot(band.clamp(max=count), count + 1)[..., :count].to(colours)
     total = member.transpose(1, 2) @ ranked
     bands = total / member.sum(dim=1)[..., None].clamp(min=1)
-    clipped = ((chosen.amax(dim=-1) > _CLIPPED) & seen).sum(dim=1) / number.clamp(min=1)
+    clipped = ((chosen.amax(dim=-1) > CLIPPED) & seen).sum(dim=1) / number.clamp(min=1)
     return bands, clipped, number >= _FEWEST_TEXELS_PER_BAND * count
 
 

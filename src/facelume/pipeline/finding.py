@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import UInt8
 
-from facelume.detection import CandidateLocator, FaceLocator, lift_shadows
+from facelume.detection import CandidateLocator, FaceLocator, detection_of_landmarks, lift_shadows
 from facelume.errors import NoFaceError
 from facelume.fitting import LandmarkBasis
-from facelume.geometry import box_area, box_iou, five_points, mesh_box, shared_area
+from facelume.geometry import box_area, box_iou, shared_area
 from facelume.networks.prior import PriorNetwork
 from facelume.pipeline.alignment import AlignedFace, align_face, doubt, overlap
 from facelume.pipeline.timing import StageTimer
@@ -198,7 +198,7 @@ class _Search:
         face, left = self._least_doubtful(faces)
         if face is not None and left > limits.sure_doubt:
             # A poor box may have led it astray: once more, from where it arrived.
-            again = self._align(_detection_of(face), is_lifted=face.is_lifted)
+            again = self._align(detection_of_landmarks(face.landmarks_photo_px()), is_lifted=face.is_lifted)
             face, left = min((face, left), self._least_doubtful([again] if again else []), key=lambda x: x[1])
         if face is None or left > limits.absurd_doubt:
             self.refusal = (
@@ -237,12 +237,6 @@ class _Search:
         except NoFaceError as error:
             self.refusal = str(error)
             return None
-
-
-def _detection_of(face: AlignedFace) -> FaceDetection:
-    landmarks_px = face.landmarks_photo_px()
-    left, top, right, bottom = mesh_box(landmarks_px).tolist()
-    return FaceDetection((left, top, right, bottom), five_points(landmarks_px), score=1.0)
 
 
 def _is_same_box(first: FaceDetection, second: FaceDetection) -> bool:

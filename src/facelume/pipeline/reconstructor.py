@@ -20,7 +20,7 @@ from facelume.errors import NoFaceError, UsageError
 from facelume.face_model import FaceModel
 from facelume.face_model.sources import load_face_model
 from facelume.fitting import landmark_basis
-from facelume.fitting.tone_cues import spread_of_hues
+from facelume.fitting.tone_cues import CLIPPED, spread_of_hues
 from facelume.illumination import light_array
 from facelume.io.photo import Photo, read_photo
 from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS, TONE_BUILDERS
@@ -39,7 +39,7 @@ from facelume.refinement.inputs import (
     prepare_input,
     unwrap_face,
 )
-from facelume.refinement.refine import CLIPPED, RefinerInput, resize_input
+from facelume.refinement.refine import RefinerInput, resize_input
 from facelume.refinement.stage import RefinedFace, refine_face
 from facelume.types import on_device
 from facelume.uv import resize_map

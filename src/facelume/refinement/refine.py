@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from facelume.fitting.tone_cues import CLIPPED
 from facelume.illumination import irradiance_map
 from facelume.networks.refiner import RefinerConfig, decode_albedo, decode_light
 from facelume.reflectance import shading_from_irradiance, srgb_from_linear
@@ -16,9 +17,6 @@ from facelume.uv import fill_with_noise, pull_push, resize_map, transfer_detail
 
 CANONICAL_EXPOSURE = 0.75
 """Shading of the skin, every colour alike, that the network sees all faces under."""
-
-CLIPPED = 0.97
-"""Linear value from which a colour of the photo only says "at least this"."""
 
 _NOISE_SEED = 20
 # Below this share of the face's mean shading, detail is trusted less and less.

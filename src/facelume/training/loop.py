@@ -109,6 +109,10 @@ def best_so_far(network: nn.Module, folder: Path) -> Trained:
         network: A network of the run's architecture; it takes the weights.
         folder: Output of a run that asks for ``best_by``.
 
+    Returns:
+        The network, its own figures, and as ``steps`` how many the training has done, which may be more than
+        the network has seen.
+
     Raises:
         UsageError: The run has not measured a network yet, or belongs to another architecture.
     """

@@ -15,10 +15,10 @@ from torch import Tensor
 from facelume.camera import CROP_SIZE_PX, CropTransform, sample_crop
 from facelume.data.fingerprint import Fingerprint, load_stamped, save_stamped
 from facelume.data.synthetic import SyntheticFaces, stack
+from facelume.detection import detection_of_landmarks
 from facelume.errors import NoFaceError
 from facelume.face_model import FaceModel
 from facelume.fitting import FitResult, landmark_basis
-from facelume.geometry import five_points, mesh_box
 from facelume.io.photo import read_photo
 from facelume.pipeline.alignment import AlignedFace, crop_of_landmarks, settle_fit
 from facelume.pipeline.finding import FaceFinder
@@ -28,7 +28,6 @@ from facelume.refinement.inputs import FaceInPhoto, input_basis, unwrap_face
 from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.config import LabelErrorConfig
 from facelume.training.refiner.prepare import LabelledFace, faces_from_synthetic, true_tone
-from facelume.types import FaceDetection
 
 _LOG = logging.getLogger(__name__)
 _Unwrapped = tuple[UInt8[np.ndarray, "3 s s"], UInt8[np.ndarray, "s s"]]
@@ -148,9 +147,8 @@ class FaceReader:
     def _unwrap(self, face: LabelledFace, place_px: Float[np.ndarray, "478 2"]) -> _Unwrapped:
         """Unwrap a face whose landmarks are known; networks are only told where it is."""
         if self._finder is not None:
-            left, top, right, bottom = mesh_box(place_px).tolist()
-            detection = FaceDetection((left, top, right, bottom), five_points(place_px), 1.0)
-            aligned = self._finder.find_at(face.photo_srgb, detection, StageTimer())
+            place = detection_of_landmarks(place_px)
+            aligned = self._finder.find_at(face.photo_srgb, place, StageTimer())
             return self._carry_aligned(face.photo_srgb, aligned)
         points_px = face.landmarks_px.astype(np.float64)
         crop, fit = settle_fit(points_px, crop_of_landmarks(points_px, self._landmarks), self._landmarks)
