@@ -190,6 +190,8 @@ def test_the_summary_has_the_figures_of_the_photos(evaluation: Evaluation) -> No
             "ita_difference_of_photo_deg",
             "hue_distance_sd",
             "hue_distance_of_truth_sd",
+            "coarse_psnr_db",
+            "coarse_psnr_of_truth_db",
         )
     }
     assert known["detail"].keys() == {"l1", "psnr_db", "ssim"}
@@ -246,6 +248,25 @@ def test_fidelity_is_that_of_the_pictures_inside_the_face_mask(evaluation: Evalu
         assert 0.5 < row[name]["ssim"] <= 1
     # A light without its fine detail fits the photo a little worse, if at all.
     assert row["detail"]["psnr_db"] - 3 < row["detail_light_64"]["psnr_db"] < row["detail"]["psnr_db"] + 0.1
+
+
+def test_the_coarse_light_is_judged_on_our_albedo_and_on_the_true_one(
+    evaluation: Evaluation, known: KnownHead
+) -> None:
+    row, folder = evaluation.rows["head.png"]["albedo"], _result(evaluation)
+    crop = json.loads((folder / "result.json").read_text())["crop"]
+    truth, inside = _truth_by_pillow(known, np.array(crop["photo_from_crop"]))
+    albedo, coarse, photo = (
+        decode_srgb(_pixels(folder / name)).astype(float)
+        for name in ("render_albedo.png", "render_coarse.png", "input_crop.png")
+    )
+    counted = inside & (albedo.sum(axis=-1) > 0)
+    light = coarse[counted] / np.maximum(albedo[counted], 0.01)
+    for name, reflecting in (("coarse_psnr_db", albedo), ("coarse_psnr_of_truth_db", truth)):
+        shown, seen = reflecting[counted] * light, photo[counted]
+        best = [np.linalg.lstsq(shown[:, c : c + 1], seen[:, c], rcond=None)[0][0] for c in range(3)]
+        error = encode_srgb((shown * best)[None]) / 255.0 - encode_srgb(seen[None]) / 255.0
+        assert row[name] == pytest.approx(-10 * np.log10(np.mean(error**2)), abs=0.1)
 
 
 def test_albedo_errors_are_those_of_the_pictures_where_the_truth_counts(

@@ -15,10 +15,12 @@ from PIL import Image
 from facelume.evaluation.references import AlbedoTruth
 from facelume.geometry import box_iou, mesh_box
 from facelume.illumination import unit_light
+from facelume.io.picture import encode_srgb
 from facelume.metrics import (
     absolute_error,
     image_fidelity,
     normalised_mean_error,
+    psnr_db,
     scale_free_error,
     skin_colour,
 )
@@ -26,6 +28,7 @@ from facelume.pipeline import Reconstruction
 from facelume.reflectance import linear_from_srgb
 
 FOUND_IOU = 0.5
+_DARKEST_ALBEDO = 0.01
 
 
 def _read_srgb(path: Path) -> Float[np.ndarray, "H W 3"]:
@@ -111,7 +114,20 @@ def _measure_albedo(
         "hue_distance_sd": tone["ours"].hue_distance_sd,
         "hue_distance_of_truth_sd": tone["truth"].hue_distance_sd,
     }
+    coarse = _linear(_read_srgb(folder / "render_coarse.png")) / np.maximum(albedo, _DARKEST_ALBEDO)
+    for name, reflecting in (("coarse_psnr_db", albedo), ("coarse_psnr_of_truth_db", true_albedo)):
+        errors[name] = _psnr_in_best_colour(reflecting * coarse, photo, counted)
     return {"albedo": errors, "tone": {who: asdict(colour) for who, colour in tone.items()}}
+
+
+def _psnr_in_best_colour(
+    rendering: Float[np.ndarray, "S S 3"], photo: Float[np.ndarray, "S S 3"], mask: Bool[np.ndarray, "S S"]
+) -> float:
+    """PSNR of a linear rendering against a linear photo, sRGB-encoded, after one factor for each colour."""
+    shown, seen = rendering[mask].astype(np.float64), photo[mask].astype(np.float64)
+    gain = (shown * seen).sum(axis=0) / np.maximum((shown**2).sum(axis=0), 1e-12)
+    picture = encode_srgb((rendering * gain).astype(np.float32)).astype(np.float32) / 255
+    return psnr_db(picture, encode_srgb(photo).astype(np.float32) / 255, mask)
 
 
 def prior_albedo_error(face: Reconstruction, truth: AlbedoTruth) -> float:

@@ -23,11 +23,11 @@ class RefinerBatch:
 
     Attributes:
         maps: Input of the refinement.
-        truth: True albedo, linear, its skin in the tone of the maps; zeros where there is none.
+        truth: True albedo, linear, its skin in the tone of the maps; 0 where it is not known.
         truth_shading: True irradiance / pi of each seen texel over that albedo, exposed as the photo,
             shadows included, linear; zeros where there is no truth.
         truth_highlight: True reflection at the surface of the skin, likewise.
-        has_truth: 1 for synthetic faces.
+        has_truth: 1 for synthetic faces and those of a laboratory.
         person: Faces of one person have one number.
         image_srgb: Crops.
         face_mask: M_face of the crops, 0 or 1.

@@ -64,8 +64,12 @@ class RefinerDataConfig:
         label_errors: Errors of the labels of synthetic faces.
         augment: Changes of faces while they are drawn, or None (``space`` ``atlas`` only, and not in steps
             that render the crop).
+        laboratory: Folder with a folder of grey photos of each person under single lamps, or None (see
+            ``laboratory.py``); its faces count as synthetic ones, for their albedo is known.
+        laboratory_exponents: Tone curves that its photos, whose values are linear, are stored with.
         prior_weights: Prior network that looks at every photo as in use (pose, landmark errors, parsing), or
             None to fit from the mean face.
+        locator_weights: Locator that finds the faces of the laboratory.
         tone_weights: Tone network that judges the skin of every face.
     """
 
@@ -83,8 +87,15 @@ class RefinerDataConfig:
     pair_share: float = 0.0
     label_errors: LabelErrorConfig = field(default_factory=LabelErrorConfig)
     augment: FaceAugmentConfig | None = None
+    laboratory: Path | None = None
+    laboratory_exponents: tuple[float, ...] = (1.0, 0.45)
     prior_weights: str | None = "prior"
+    locator_weights: str = "locator"
     tone_weights: str = "tone"
+
+    def __post_init__(self) -> None:
+        if self.laboratory is not None and self.prior_weights is None:
+            raise UsageError("data.laboratory needs data.prior_weights, which align its faces")
 
     @property
     def drawn_folder(self) -> Path:

@@ -7,6 +7,7 @@ from typing import cast
 
 from facelume.data.provenance import (
     ENVIRONMENT_MAPS,
+    LABORATORY_PHOTOS,
     OPEN_MODEL_FACES,
     RECOGNITION,
     DataSource,
@@ -35,6 +36,8 @@ def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
         sources += [OPEN_MODEL_FACES] + ([ENVIRONMENT_MAPS] if data.environment_maps else [])
     if data.photos is not None:
         sources += photo_sources(data.photos, data.photo_sets)
+    if data.laboratory is not None:
+        sources.append(LABORATORY_PHOTOS)
     if data.prior_weights is not None:
         sources.append(weights_source(find_record(data.prior_weights)[0]))
     sources.append(weights_source(find_record(data.tone_weights)[0]))

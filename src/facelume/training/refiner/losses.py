@@ -89,7 +89,8 @@ def loss_terms(
     is_covered = (batch.maps.normals_light.abs().sum(dim=1, keepdim=True) > 0).float()
     # Seen skin of the face counts most; ears, neck and scalp a little, so that they keep the skin's tone.
     share = OUTSIDE_SHARE + uv_mask * (HIDDEN_SHARE + (1 - HIDDEN_SHARE) * batch.maps.visibility[:, None])
-    truth_mask = is_covered * share * batch.has_truth[:, None, None, None]
+    is_known = (batch.truth.amax(dim=1, keepdim=True) > 0).float()
+    truth_mask = is_covered * share * is_known * batch.has_truth[:, None, None, None]
     photo_mask = renderings.mask * (1.0 - batch.has_truth[:, None, None, None])
     truth = srgb_from_linear(batch.truth)
     coarse_light = batch.maps.coarse_light

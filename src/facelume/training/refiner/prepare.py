@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from facelume.fitting.tone_cues import CUE_MAP_SIZE
 from facelume.networks.prior import PriorNetwork
 from facelume.networks.tone import ToneNetwork
 from facelume.pipeline.alignment import crop_of_landmarks, fit_start, read_prior, settle_fit
+from facelume.pipeline.finding import FaceFinder
 from facelume.pipeline.posed_face import PosedFace
 from facelume.refinement.inputs import (
     FaceInPhoto,
@@ -33,6 +34,7 @@ from facelume.refinement.refine import resize_input
 from facelume.refinement.usual_tone import UsualTone, usual_tone
 from facelume.reflectance import linear_from_srgb, srgb_from_linear
 from facelume.training.refiner.config import LabelErrorConfig
+from facelume.training.refiner.laboratory import LampAlbedo, LampPhotos, aligned_photos, stereo_of
 from facelume.training.refiner.prepared import PreparedFace, encoded_maps, in_bytes, in_half, picture_file
 from facelume.uv import resize_map, unwrap_crop
 
@@ -90,14 +92,14 @@ class LabelledFace:
         landmarks_px: The 478 points in photo pixels.
         parsing: Share of bare face at each photo pixel, in [0, 1]; None where nobody drew it: the prior
             network says it then, and without one the whole picture counts as bare.
-        truth: Of a synthetic face.
+        truth: Of a synthetic face, or of one of a laboratory.
         person: Number of the person.
     """
 
     photo_srgb: UInt8[np.ndarray, "H W 3"]
     landmarks_px: Float[np.ndarray, "478 2"]
     parsing: Float[np.ndarray, "H W"] | None = None
-    truth: FaceTruth | None = None
+    truth: FaceTruth | LampAlbedo | None = None
     person: int = 0
 
 
@@ -157,16 +159,8 @@ def prepare_posed(
         parsing: Share of bare face at each crop pixel.
         tools: See :func:`preparation_tools`.
     """
-    in_photo = FaceInPhoto(
-        photo_srgb=face.photo_srgb,
-        crop=crop,
-        crop_srgb=sample_crop(face.photo_srgb, crop),
-        parsing=parsing,
-        vertices=posed.vertices[None],
-        cam_from_model=posed.cam_from_model[None],
-        buffers=posed.crop_buffers,
-    )
-    prepared = prepare_input(unwrap_face(in_photo, tools.basis), tools.basis, tools.tone)
+    shown = in_photo(face, crop, posed, parsing)
+    prepared = prepare_input(unwrap_face(shown, tools.basis), tools.basis, tools.tone)
     usual = usual_tone(prepared.tone, tools.basis.toned)
     maps = resize_input(usual.of_input(prepared.maps), tools.map_size)
     height_px, width_px = face.photo_srgb.shape[:2]
@@ -177,11 +171,26 @@ def prepare_posed(
         **_true_maps(face, crop, posed, prepared, usual, tools),
         has_truth=face.truth is not None,
         person=face.person,
-        picture_file=picture_file(in_photo.crop_srgb),
+        picture_file=picture_file(shown.crop_srgb),
         face_mask=face_mask[0].numpy(),
         identity=posed.identity.numpy(),
         expression=posed.expression.numpy(),
         pose=posed.pose.numpy(),
+    )
+
+
+def in_photo(
+    face: LabelledFace, crop: CropTransform, posed: PosedFace, parsing: Float[Tensor, "1 224 224"]
+) -> FaceInPhoto:
+    """A face whose crop, shape, pose and parsing are known, in its photo."""
+    return FaceInPhoto(
+        photo_srgb=face.photo_srgb,
+        crop=crop,
+        crop_srgb=sample_crop(face.photo_srgb, crop),
+        parsing=parsing,
+        vertices=posed.vertices[None],
+        cam_from_model=posed.cam_from_model[None],
+        buffers=posed.crop_buffers,
     )
 
 
@@ -195,10 +204,13 @@ def _true_maps(
 ) -> dict[str, np.ndarray]:
     """The fields of :class:`PreparedFace` that are true, or zeros; light is unwrapped as the photo is."""
     size, truth = tools.map_size, face.truth
-    if truth is None:
+    if not isinstance(truth, FaceTruth):
+        albedo = torch.zeros(1, 3, size, size)
+        if truth is not None:
+            albedo = truth.in_atlas(crop, posed, prepared, tools.basis.toned, size)
         nothing = np.zeros((3, size, size), np.float16)
         return {
-            "truth": np.zeros((3, size, size), np.uint8),
+            "truth": in_bytes(srgb_from_linear(usual.of_albedo(albedo)[0].clamp(0, 1))),
             "truth_shading": nothing,
             "truth_highlight": nothing,
         }
@@ -265,6 +277,35 @@ def faces_from_synthetic(
         )
         for row in range(count)
     ]
+
+
+@torch.no_grad()
+def prepare_laboratory(
+    photos: LampPhotos, finder: FaceFinder, exponents: Sequence[float], tools: PreparationTools
+) -> list[PreparedFace]:
+    """Prepare the photos of one person under single lamps, their albedo known.
+
+    Args:
+        photos: The photos.
+        finder: Finds and aligns faces.
+        exponents: Tone curves that each photo is stored with, see :func:`laboratory.encoded`.
+        tools: See :func:`preparation_tools`.
+    """
+    stereo, known, prepared = stereo_of(photos), None, []
+    for picture, aligned in aligned_photos(photos, finder, exponents):
+        pose = torch.cat([aligned.fit.rotvec[0], aligned.fit.translation[0]])
+        posed = PosedFace(tools.basis.model, aligned.fit.identity[0], aligned.fit.expression[0], pose)
+        face = LabelledFace(picture, aligned.landmarks_photo_px(), person=photos.number)
+        parsing = aligned.prior.parsing()
+        if known is None:  # the most frontal lamp comes first
+            seen = prepare_input(
+                unwrap_face(in_photo(face, aligned.crop, posed, parsing), tools.basis),
+                tools.basis,
+                tools.tone,
+            )
+            known = LampAlbedo(stereo, seen.maps.prior_albedo, seen.tone)
+        prepared.append(prepare_posed(replace(face, truth=known), aligned.crop, posed, parsing, tools))
+    return prepared
 
 
 def face_of_photo(record: PhotoRecord, person: int = 0) -> LabelledFace:

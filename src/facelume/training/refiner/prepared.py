@@ -52,11 +52,11 @@ class PreparedFace:
 
     Attributes:
         maps: Input of the refinement by field, as :data:`MAP_KINDS` says.
-        truth: True albedo in that tone, sRGB-encoded; zeros where ``has_truth`` is False.
+        truth: True albedo in that tone, sRGB-encoded; 0 where it is not known.
         truth_shading: True irradiance / pi of each seen texel over that albedo, exposed as the photo, shadows
             included, linear; likewise.
         truth_highlight: True reflection at the surface, exposed as the photo, linear; likewise.
-        has_truth: Whether the face is synthetic.
+        has_truth: Whether the face is synthetic or of a laboratory.
         person: Number of the person: faces of one person have one.
         picture_file: The crop, a JPEG of high quality.
         face_mask: M_face of the crop.

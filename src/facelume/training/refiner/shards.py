@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from facelume.data.fingerprint import Fingerprint, photos_digest
+from facelume.data.fingerprint import Fingerprint, file_digest, photos_digest
 from facelume.data.photo_groups import load_photo_groups
 from facelume.data.photos import PhotoRecord, load_photo_records
 from facelume.data.synthetic import (
@@ -22,12 +22,15 @@ from facelume.data.synthetic import (
     load_environment_maps,
     read_shard,
 )
+from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.networks.builders import TONE_BUILDERS
+from facelume.pipeline.finding import FaceFinder
 from facelume.training.config import run_document
 from facelume.training.prior.export import load_prior
 from facelume.training.refiner.config import RefinerTrainingConfig
+from facelume.training.refiner.laboratory import LampPhotos, laboratory_people
 from facelume.training.refiner.prepare import (
     PREPARATION_VERSION,
     PreparationTools,
@@ -35,6 +38,7 @@ from facelume.training.refiner.prepare import (
     faces_from_synthetic,
     preparation_tools,
     prepare,
+    prepare_laboratory,
 )
 from facelume.training.refiner.prepared import PreparedFace, PreparedFaces
 from facelume.weights import build_and_load, find_record
@@ -148,9 +152,18 @@ class _ShardSource:
         tone = build_and_load(self.data.tone_weights, TONE_BUILDERS, atlas_id=self.model.atlas_id)[0]
         return preparation_tools(self.model, self.config.network.map_size, tone, prior)
 
+    @cached_property
+    def finder(self) -> FaceFinder:
+        """Finds the faces of photos without labels."""
+        assert self.tools.prior is not None, "the run file is checked for it"
+        locator = NetworkLocator.load(self.data.locator_weights)
+        return FaceFinder(locator, self.tools.prior, self.tools.landmarks, with_coefficients=True)
+
     def shards(self, *, is_held_out: bool) -> Iterator[_Shard]:
         folder = self.data.validation_folder if is_held_out else self.data.train_folder
         yield from self._synthetic(folder, is_held_out=is_held_out)
+        if self.data.laboratory is not None and not is_held_out:
+            yield from self._laboratory(self.data.laboratory, folder)
         if self.data.photos is not None:
             yield from self._photos(self.data.photos, folder, is_held_out=is_held_out)
 
@@ -177,6 +190,21 @@ class _ShardSource:
                 "faces": count,
             }
             yield _Shard(folder / f"synthetic_{number:05d}{_SUFFIX}", fingerprint, make)
+
+    def _laboratory(self, root: Path, folder: Path) -> Iterator[_Shard]:
+        exponents = self.data.laboratory_exponents
+        locator_sha256 = find_record(self.data.locator_weights)[0].sha256
+        for photos in laboratory_people(root):
+
+            def make(photos: LampPhotos = photos) -> list[PreparedFace]:
+                return prepare_laboratory(photos, self.finder, exponents, self.tools)
+
+            fingerprint = self.common | {
+                "locator": locator_sha256,
+                "photos": [file_digest(path) for path in photos.paths],
+                "exponents": list(exponents),
+            }
+            yield _Shard(folder / f"laboratory_{photos.person}{_SUFFIX}", fingerprint, make)
 
     def _photos(self, root: Path, folder: Path, *, is_held_out: bool) -> Iterator[_Shard]:
         records = load_photo_records(root, self.data.photo_sets)
