@@ -74,10 +74,18 @@ def laboratory_people(folder: Path) -> list[LampPhotos]:
     names = sorted(place.name for place in folder.glob("*") if place.is_dir())
     if not names:
         raise UsageError(f"{folder}: holds no folder of a person")
-    return [_photos_of(folder / name) for k, name in enumerate(names) if k % HELD_OUT_STRIDE != 0]
+    return [photos_of(folder / name) for k, name in enumerate(names) if k % HELD_OUT_STRIDE != 0]
 
 
-def _photos_of(folder: Path) -> LampPhotos:
+def photos_of(folder: Path) -> LampPhotos:
+    """The photos of one person.
+
+    Args:
+        folder: Folder of the person.
+
+    Raises:
+        UsageError: A photo's name does not say where its lamp is.
+    """
     paths = sorted(folder.glob("*.jpg"))
     directions = np.array([_direction(path) for path in paths], np.float32).reshape(-1, 3)
     order = np.argsort(-directions[:, 2], kind="stable")
