@@ -7,6 +7,7 @@
 - ``tone_of_photo``: the photo's own colour at the usual exposure: no human skin, no tone network;
 - ``brightness_of_photo``: the photo's own brightness, in the usual hue of human skin of that brightness;
 - ``no_cast_shadows``: lamps shine through the head, only attached shadows remain;
+- ``own_shadows``: what the head hides of the lamps follows from each face's own shape, not the mean head's;
 - ``own_tone``: the refiner is asked about each skin in its own tone instead of the usual one;
 - ``no_refiner``: the albedo and light of the fit;
 - ``no_settled_light``: the light of the refiner as it is.
@@ -19,7 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,7 +33,9 @@ from torch import Tensor, nn
 from facelume.evaluation import EvaluationOptions, evaluate
 from facelume.fitting.tone_cues import ToneCues
 from facelume.networks.tone import ToneNetwork
+from facelume.pipeline import reconstructor
 from facelume.refinement import inputs, stage
+from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput, UnwrappedFace
 from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading, refine
 from facelume.refinement.tone import ExposureConfig, SkinTone
 from facelume.reflectance import human_skin, luminance
@@ -63,6 +67,25 @@ def seen_through_the_head(*arguments: Any, **options: Any) -> Float[Tensor, "L s
     return torch.ones_like(lamp_visibility(*arguments, **options))
 
 
+class OwnShadows:
+    """Lamps are hidden by the shape and expression of the face that was unwrapped last."""
+
+    def unwrap_face(self, face: FaceInPhoto, basis: InputBasis) -> UnwrappedFace:
+        """Unwrap a face and remember its shape."""
+        self._vertices = face.vertices[0]
+        return inputs.unwrap_face(face, basis)
+
+    def prepare_input(
+        self, unwrapped: UnwrappedFace, basis: InputBasis, tone_network: ToneNetwork
+    ) -> PreparedInput:
+        """Prepare it with what its own head hides."""
+        hidden = lamp_visibility(basis.model.topology, self._vertices, basis.lamps, basis.albedo.size)
+        return inputs.prepare_input(unwrapped, replace(basis, lamp_visibility=hidden), tone_network)
+
+
+_OWN_SHADOWS = OwnShadows()
+
+
 def refine_in_own_tone(
     refiner: nn.Module, maps: RefinerInput, _tone: SkinTone, _toned: Float[Tensor, "p p"]
 ) -> RefinerOutput:
@@ -86,14 +109,18 @@ def keep_the_light(light: Float[Tensor, "b 27 m m"], *_others: Tensor) -> Float[
     return light
 
 
-ROWS: Mapping[str, tuple[object, str, Callable[..., Any]] | None] = {
-    "everything": None,
-    "tone_of_photo": (inputs, "estimate_tone", tone_of_photo),
-    "brightness_of_photo": (inputs, "estimate_tone", brightness_of_photo),
-    "no_cast_shadows": (inputs, "lamp_visibility", seen_through_the_head),
-    "own_tone": (stage, "refine_in_usual_tone", refine_in_own_tone),
-    "no_refiner": (stage, "refine_in_usual_tone", keep_the_fit),
-    "no_settled_light": (stage, "settle_light", keep_the_light),
+ROWS: Mapping[str, tuple[tuple[object, str, Callable[..., Any]], ...]] = {
+    "everything": (),
+    "tone_of_photo": ((inputs, "estimate_tone", tone_of_photo),),
+    "brightness_of_photo": ((inputs, "estimate_tone", brightness_of_photo),),
+    "no_cast_shadows": ((inputs, "lamp_visibility", seen_through_the_head),),
+    "own_shadows": (
+        (reconstructor, "unwrap_face", _OWN_SHADOWS.unwrap_face),
+        (reconstructor, "prepare_input", _OWN_SHADOWS.prepare_input),
+    ),
+    "own_tone": ((stage, "refine_in_usual_tone", refine_in_own_tone),),
+    "no_refiner": ((stage, "refine_in_usual_tone", keep_the_fit),),
+    "no_settled_light": ((stage, "settle_light", keep_the_light),),
 }
 """What each row puts in the place of what."""
 
@@ -101,12 +128,9 @@ ROWS: Mapping[str, tuple[object, str, Callable[..., Any]] | None] = {
 @contextmanager
 def without(row: str) -> Iterator[None]:
     """Leaves a part out."""
-    change = ROWS[row]
-    if change is None:
-        yield
-        return
-    module, name, replacement = change
-    with patch.object(module, name, replacement):
+    with ExitStack() as stack:
+        for module, name, replacement in ROWS[row]:
+            stack.enter_context(patch.object(module, name, replacement))
         yield
 
 
