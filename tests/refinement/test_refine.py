@@ -109,6 +109,9 @@ def test_detail_is_not_trusted_in_the_dark(maps, device):
     gate = refine(Refiner(config()).to(device), side).gate.detach()
     assert float(gate[..., :15].mean()) == pytest.approx(0.5, abs=0.05)
     assert float(gate[..., 17:].max()) < 0.05
+    gate = refine(Refiner(config(least_gate=0.6)).to(device), side).gate.detach()
+    assert float(gate[..., :15].mean()) == pytest.approx(0.8, abs=0.05)
+    assert float(gate[..., 17:].max()) < 0.08
 
 
 COLOURS = [(0.4, 0.4, 0.4), (1.3, 0.8, 0.5), (0.6, 0.8, 1.2)]

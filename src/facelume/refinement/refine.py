@@ -138,7 +138,8 @@ def refine(refiner: nn.Module, maps: RefinerInput, generator: torch.Generator | 
     # What counts as dark must not depend on the exposure either.
     balance = _balance(maps, config)
     balanced = shading * balance
-    gate = torch.sigmoid(raw_albedo[:, 3:4]) * _light_enough(balanced, maps.visibility)
+    gate = config.least_gate + (1.0 - config.least_gate) * torch.sigmoid(raw_albedo[:, 3:4])
+    gate = gate * _light_enough(balanced, maps.visibility)
     confidence_logit = raw_albedo[:, 4:5]
     albedo = transfer_detail(maps.texture * balance, balanced, maps.visibility, albedo_low, gate)
     confidence = torch.sigmoid(confidence_logit)

@@ -52,7 +52,7 @@ class RefinerDataConfig:
         prepared: Folder for the prepared faces.
         photos: Folder with the photo sets (see :func:`facelume.data.photos.load_photo_records`), or None.
         photo_sets: Sets to learn from; only photos with a parsing mask, and sets in ``clear_sets``, are used.
-        clear_sets: Sets whose faces are bare, so that no parsing mask is needed.
+        clear_sets: Sets that are used without parsing masks: the prior network says what is bare face.
         photo_groups: CSV of photos of one person each (see :mod:`facelume.data.photo_groups`), or None.
         environment_maps: ``.npz`` files of lat-long HDR maps for the synthetic faces; none for lamps alone.
         drawn: Folder for the synthetic faces before they are prepared; by default in ``prepared``.
