@@ -37,8 +37,8 @@ class RefinerConfig:
         trunk: ``paper`` is this module's network; ``unet`` that of :mod:`facelume.networks.unet_refiner`,
             whose ``num_residual_blocks`` are its blocks on the smallest grid.
         with_geometry: Also feed the normals and which texels are clipped (4 more input channels).
-        least_gate: Least share of the photo's fine detail that is taken over where light falls, [0, 1]: what is
-            no edge of a shadow or a highlight is worth more than the risk.
+        least_gate: Least share of the photo's fine detail that is taken over where light falls, [0, 1]: what
+            is no edge of a shadow or a highlight is worth more than the risk.
     """
 
     width: int = 64
