@@ -32,7 +32,9 @@ from torch import Tensor, nn
 
 from facelume.evaluation import EvaluationOptions, evaluate
 from facelume.fitting.tone_cues import ToneCues
+from facelume.networks.refiner import Refiner
 from facelume.networks.tone import ToneNetwork
+from facelume.networks.unet_refiner import UNetRefiner
 from facelume.pipeline import reconstructor
 from facelume.refinement import inputs, stage
 from facelume.refinement.inputs import FaceInPhoto, InputBasis, PreparedInput, UnwrappedFace
@@ -40,8 +42,6 @@ from facelume.refinement.refine import RefinerInput, RefinerOutput, map_shading,
 from facelume.refinement.tone import ExposureConfig, SkinTone
 from facelume.reflectance import human_skin, luminance
 from facelume.uv import lamp_visibility, resize_map
-
-_MAP_SIZE = 128
 
 
 def tone_of_photo(_network: ToneNetwork, cues: ToneCues) -> SkinTone:
@@ -94,10 +94,11 @@ def refine_in_own_tone(
 
 
 def keep_the_fit(
-    _refiner: nn.Module, maps: RefinerInput, _tone: SkinTone, _toned: Float[Tensor, "p p"]
+    refiner: Refiner | UNetRefiner, maps: RefinerInput, _tone: SkinTone, _toned: Float[Tensor, "p p"]
 ) -> RefinerOutput:
     """The albedo and light of the fit."""
-    light, albedo = resize_map(maps.coarse_map, _MAP_SIZE), resize_map(maps.prior_albedo, _MAP_SIZE)
+    size = refiner.config.map_size
+    light, albedo = resize_map(maps.coarse_map, size), resize_map(maps.prior_albedo, size)
     unknown = torch.zeros_like(albedo[:, :1])
     shading = map_shading(light, maps.normals_light)
     whole = resize_map(maps.prior_albedo, maps.texture.shape[-1])

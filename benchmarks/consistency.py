@@ -31,12 +31,11 @@ from scipy.ndimage import gaussian_filter
 
 from facelume.camera import CROP_CAMERA, CropTransform, sample_crop
 from facelume.evaluation.groups import DISTANCE_SIZE, LEAST_SHARED_SHARE, result_folder
-from facelume.evaluation.skin import VisibleSkin, read_visible_skin
+from facelume.evaluation.skin import SEEN, VisibleSkin, read_visible_skin
 from facelume.face_model import load_open_face_model
-from facelume.fitting.photometric_stereo import photometric_stereo
 from facelume.metrics import albedo_distance
 from facelume.pipeline import read_result
-from facelume.training.refiner.laboratory import LampPhotos, photos_of, read_grey
+from facelume.training.refiner.laboratory import LampPhotos, photos_of, stereo_of
 from facelume.uv import pose_texels, resize_map, texel_map, unwrap_crop
 
 LOW_TEXELS, MIDDLE_TEXELS = 6.0, 2.0
@@ -71,7 +70,7 @@ def read_seen(out: Path) -> list[Seen]:
 
 
 def scales(first: Seen, second: Seen) -> dict[str, float]:
-    """Mean squares of the difference of two albedos, by scale; none where they share too little."""
+    """Mean squares of the difference of two albedos, by scale, where both show bare skin."""
     mask = first.skin.mask & second.skin.mask
     albedos = [seen.skin.albedo_linear / seen.skin.albedo_linear[mask].mean() for seen in (first, second)]
     difference = albedos[0] - albedos[1]
@@ -92,18 +91,20 @@ def _blurred(
     return gaussian_filter(values * weight, blur) / np.maximum(gaussian_filter(weight, blur), 1e-3)
 
 
-def by_scale(pairs: Sequence[tuple[Seen, Seen]]) -> dict[str, float]:
-    """Root mean squares over pairs that share enough, some of them where there are many."""
+def by_scale(pairs: Sequence[tuple[Seen, Seen]]) -> dict[str, float] | None:
+    """Root mean squares over pairs that share enough, some of them where there are many; None for no pair."""
     if len(pairs) > MAX_PAIRS:
         chosen = np.random.default_rng(0).choice(len(pairs), MAX_PAIRS, replace=False)
         pairs = [pairs[k] for k in chosen]
     least = LEAST_SHARED_SHARE * _face_skin().sum()
     rows = [scales(a, b) for a, b in pairs if (a.skin.mask & b.skin.mask).sum() >= least]
+    if not rows:
+        return None
     return {name: round(float(np.sqrt(np.mean([row[name] for row in rows]))), 3) for name in rows[0]}
 
 
 def _face_skin() -> Bool[np.ndarray, "S S"]:
-    return load_open_face_model().uv_mask("skin", DISTANCE_SIZE).numpy(force=True) > 0.5
+    return load_open_face_model().uv_mask("skin", DISTANCE_SIZE).numpy(force=True) > SEEN
 
 
 def split_by_scale(seen: Sequence[Seen]) -> dict[str, Any]:
@@ -142,8 +143,8 @@ def _stereo_in_atlas(out: Path, frontal: Seen, photos: LampPhotos, start: int) -
     """Photometric stereo of every second lamp, unwrapped by the fit of the frontal photo."""
     model = load_open_face_model()
     chosen = slice(start, None, 2)
-    pictures = torch.from_numpy(np.stack([read_grey(path) for path in photos.paths[chosen]]))
-    albedo = photometric_stereo(pictures, torch.from_numpy(photos.directions[chosen])).albedo.numpy()
+    half = LampPhotos(photos.person, photos.paths[chosen], photos.directions[chosen])
+    albedo = stereo_of(half).albedo.numpy()
     albedo = (albedo / np.percentile(albedo, _BRIGHTEST_PERCENTILE)).clip(0, 1)
     folder = result_folder(out, frontal.set_name, frontal.name)
     document = json.loads((folder / "result.json").read_text())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+LABORATORY_STRIDE = 5
+"""Every so many-th person of a laboratory, in the order of the names, is kept to measure on."""
+
 
 def person_of(photo_set: str, file_name: str) -> str:
     """Return ``set/person``: the file stem names the person, for the London set its three digits do."""

@@ -46,9 +46,9 @@ def photometric_stereo(pictures: Float[Tensor, "K H W"], directions: Float[Tenso
     """
     values = pictures.flatten(1).T
     weight = torch.ones_like(values)
-    normal = torch.zeros(len(values), 3)
+    normal, ridge = values.new_zeros(len(values), 3), _RIDGE * torch.eye(3).to(values)
     for _ in range(_NUM_STEPS):
-        system = torch.einsum("nk,ki,kj->nij", weight, directions, directions) + _RIDGE * torch.eye(3)
+        system = torch.einsum("nk,ki,kj->nij", weight, directions, directions) + ridge
         right = torch.einsum("nk,nk,ki->ni", weight, values, directions)
         normal = torch.linalg.solve(system, right[..., None])[..., 0]
         expected = normal @ directions.T

@@ -13,6 +13,7 @@ from torch import Tensor
 from facelume.camera import CROP_CAMERA, PinholeCamera, cam_from_pose, transform_points
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
+from facelume.fitting import FitResult
 from facelume.geometry import vertex_normals
 from facelume.illumination import Lamps, irradiance_image, irradiance_map, light_tensor, turn_light
 from facelume.pipeline.head_shadows import HeadShadows
@@ -163,6 +164,12 @@ class PosedFace:
         else:
             received = irradiance_map(resize_map(tensor, size), posed.normal_light)
         return _picture(received * (posed.part >= 0))
+
+
+def pose_face(model: FaceModel, fit: FitResult) -> PosedFace:
+    """The first face of a landmark fit."""
+    pose = torch.cat([fit.rotvec[0], fit.translation[0]])
+    return PosedFace(model, fit.identity[0], fit.expression[0], pose)
 
 
 def _map_tensor(uv_map: Float[np.ndarray, "S S 3"], like: Tensor) -> Float[Tensor, "1 3 S S"]:

@@ -27,7 +27,7 @@ from facelume.networks.builders import PRIOR_BUILDERS, REFINER_BUILDERS, TONE_BU
 from facelume.pipeline.alignment import AlignedFace
 from facelume.pipeline.face_result import LIGHT_MAP_SIZE, FaceMaps, PhotoView
 from facelume.pipeline.finding import AlignmentLimits, FaceFinder
-from facelume.pipeline.posed_face import PosedFace
+from facelume.pipeline.posed_face import PosedFace, pose_face
 from facelume.pipeline.previews import reduce_photo
 from facelume.pipeline.reconstruction import Reconstruction
 from facelume.pipeline.timing import StageTimer
@@ -184,8 +184,7 @@ class Reconstructor:
         """Everything after alignment: decode, unwrap, light, refine, maps."""
         fit, prior = face.fit, face.prior
         with timer.stage("decode"):
-            pose = torch.cat([fit.rotvec[0], fit.translation[0]])
-            posed = PosedFace(self.model, fit.identity[0], fit.expression[0], pose)
+            posed = pose_face(self.model, fit)
             in_photo = FaceInPhoto(
                 photo_srgb=photo.srgb,
                 crop=face.crop,

@@ -1,6 +1,7 @@
 """A person under single lamps: what the photos agree on is the albedo that each of them is asked for."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from facelume.data.split import LABORATORY_STRIDE
 from facelume.detection import NetworkLocator
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
@@ -17,10 +19,14 @@ from facelume.illumination import Lamps
 from facelume.networks.builders import PRIOR_BUILDERS, TONE_BUILDERS
 from facelume.pipeline import Reconstruction, Reconstructor
 from facelume.pipeline.finding import FaceFinder
+from facelume.refinement.refine import RefinerOutput, map_shading
 from facelume.reflectance import linear_from_srgb, luminance
-from facelume.training.refiner.laboratory import HELD_OUT_STRIDE, encoded, laboratory_people
+from facelume.training.refiner.batches import to_batch
+from facelume.training.refiner.config import LossWeights, RefinerDataConfig
+from facelume.training.refiner.laboratory import encoded, laboratory_people
+from facelume.training.refiner.losses import loss_terms, render_in_atlas
 from facelume.training.refiner.prepare import PreparationTools, preparation_tools, prepare_laboratory
-from facelume.training.refiner.prepared import PreparedFace
+from facelume.training.refiner.prepared import PreparedFace, PreparedFaces
 from facelume.uv import masked_low_pass, resize_map
 from facelume.weights import build_and_load
 
@@ -35,11 +41,11 @@ def write_names(folder: Path, *names: str) -> None:
 
 
 def test_the_frontal_lamp_comes_first_and_some_people_are_held_out(tmp_path: Path) -> None:
-    names = [f"person{k}" for k in range(2 * HELD_OUT_STRIDE)]
+    names = [f"person{k}" for k in range(2 * LABORATORY_STRIDE)]
     for name in names:
         write_names(tmp_path / name, "az-050_el+00.jpg", "az+000_el+00.jpg", "az+000_el+45.jpg")
     people = laboratory_people(tmp_path)
-    assert [p.person for p in people] == [n for k, n in enumerate(names) if k % HELD_OUT_STRIDE]
+    assert [p.person for p in people] == [n for k, n in enumerate(names) if k % LABORATORY_STRIDE]
     assert [path.stem for path in people[0].paths] == ["az+000_el+00", "az+000_el+45", "az-050_el+00"]
     half = math.sqrt(0.5)
     np.testing.assert_allclose(people[0].directions[:2], [[0, 0, 1], [0, half, half]], atol=1e-6)
@@ -123,3 +129,31 @@ def test_the_truth_of_every_lamp_is_the_albedo_without_its_shadows(
             found.append(float(torch.corrcoef(torch.stack([fine(values, known), wanted]))[0, 1]))
     assert np.mean(of_truth) > 0.8
     assert np.mean(of_truth) > np.mean(of_photo) + 0.3
+
+
+def test_where_the_truth_is_not_known_no_albedo_is_asked_for(
+    shard_of: Callable[[Sequence[PreparedFace]], PreparedFaces], face_of: Callable[..., PreparedFace]
+) -> None:
+    size = 16
+    truth = np.full((3, size, size), 150)
+    truth[:, :, size // 2 :] = 0
+    batch = to_batch([(shard_of([face_of(np.full((3, size, size), 128), truth)]), 0)])
+    everywhere, weights = torch.ones(1, 1, size, size), LossWeights(albedo_truth=1.0, albedo_shape=1.0)
+
+    def terms(albedo: Tensor) -> dict[str, float]:
+        light, unknown = resize_map(batch.maps.coarse_map, size), torch.zeros(1, 1, size, size)
+        shading = map_shading(light, batch.maps.normals_light)
+        output = RefinerOutput(albedo, light, unknown, unknown, albedo, unknown, shading)
+        found = loss_terms(batch, output, render_in_atlas(batch, output, everywhere), everywhere, weights)
+        return {name: float(found[name]) for name in ("albedo_truth", "albedo_shape")}
+
+    right = batch.truth.clone()
+    right[..., size // 2 :] = 0.9
+    assert max(terms(right).values()) < 1e-6
+    right[..., 0] = 0.9
+    assert min(terms(right).values()) > 0.01
+
+
+def test_a_laboratory_needs_the_network_that_aligns_its_faces(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="prior_weights"):
+        RefinerDataConfig(tmp_path, laboratory=tmp_path, prior_weights=None)

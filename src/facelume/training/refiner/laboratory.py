@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, CROP_SIZE_PX, CropTransform, sample_crop
+from facelume.data.split import LABORATORY_STRIDE
 from facelume.errors import NoFaceError, UsageError
 from facelume.fitting.photometric_stereo import StereoAlbedo, photometric_stereo
 from facelume.io.photo import read_photo
@@ -38,8 +39,6 @@ _FEWEST_AGREEING = 5.0
 _SLOW_BOX_PX = 65
 _SMALLEST_RATIO, _LARGEST_RATIO = 0.2, 3.0
 _DARKEST = 1e-3
-HELD_OUT_STRIDE = 5
-"""Every so many-th person, in the order of the names, is kept to measure on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,7 @@ def laboratory_people(folder: Path) -> list[LampPhotos]:
     names = sorted(place.name for place in folder.glob("*") if place.is_dir())
     if not names:
         raise UsageError(f"{folder}: holds no folder of a person")
-    return [photos_of(folder / name) for k, name in enumerate(names) if k % HELD_OUT_STRIDE != 0]
+    return [photos_of(folder / name) for k, name in enumerate(names) if k % LABORATORY_STRIDE != 0]
 
 
 def photos_of(folder: Path) -> LampPhotos:

@@ -21,7 +21,7 @@ from facelume.networks.prior import PriorNetwork
 from facelume.networks.tone import ToneNetwork
 from facelume.pipeline.alignment import crop_of_landmarks, fit_start, read_prior, settle_fit
 from facelume.pipeline.finding import FaceFinder
-from facelume.pipeline.posed_face import PosedFace
+from facelume.pipeline.posed_face import PosedFace, pose_face
 from facelume.refinement.inputs import (
     FaceInPhoto,
     InputBasis,
@@ -137,8 +137,7 @@ def _placed(
         sigma_px=None if prior is None else prior.landmark_sigma_px,
         start=None if prior is None else fit_start(prior),
     )
-    pose = torch.cat([fit.rotvec[0], fit.translation[0]])
-    posed = PosedFace(tools.basis.model, fit.identity[0], fit.expression[0], pose)
+    posed = pose_face(tools.basis.model, fit)
     parsing = torch.ones(1, CROP_SIZE_PX, CROP_SIZE_PX) if prior is None else prior.parsing()
     return crop, posed, parsing
 
@@ -159,7 +158,7 @@ def prepare_posed(
         parsing: Share of bare face at each crop pixel.
         tools: See :func:`preparation_tools`.
     """
-    shown = in_photo(face, crop, posed, parsing)
+    shown = face_in_photo(face.photo_srgb, crop, posed, parsing)
     prepared = prepare_input(unwrap_face(shown, tools.basis), tools.basis, tools.tone)
     usual = usual_tone(prepared.tone, tools.basis.toned)
     maps = resize_input(usual.of_input(prepared.maps), tools.map_size)
@@ -179,14 +178,17 @@ def prepare_posed(
     )
 
 
-def in_photo(
-    face: LabelledFace, crop: CropTransform, posed: PosedFace, parsing: Float[Tensor, "1 224 224"]
+def face_in_photo(
+    photo_srgb: UInt8[np.ndarray, "H W 3"],
+    crop: CropTransform,
+    posed: PosedFace,
+    parsing: Float[Tensor, "1 224 224"],
 ) -> FaceInPhoto:
     """A face whose crop, shape, pose and parsing are known, in its photo."""
     return FaceInPhoto(
-        photo_srgb=face.photo_srgb,
+        photo_srgb=photo_srgb,
         crop=crop,
-        crop_srgb=sample_crop(face.photo_srgb, crop),
+        crop_srgb=sample_crop(photo_srgb, crop),
         parsing=parsing,
         vertices=posed.vertices[None],
         cam_from_model=posed.cam_from_model[None],
@@ -293,13 +295,12 @@ def prepare_laboratory(
     """
     stereo, known, prepared = stereo_of(photos), None, []
     for picture, aligned in aligned_photos(photos, finder, exponents):
-        pose = torch.cat([aligned.fit.rotvec[0], aligned.fit.translation[0]])
-        posed = PosedFace(tools.basis.model, aligned.fit.identity[0], aligned.fit.expression[0], pose)
+        posed = pose_face(tools.basis.model, aligned.fit)
         face = LabelledFace(picture, aligned.landmarks_photo_px(), person=photos.number)
         parsing = aligned.prior.parsing()
         if known is None:  # the most frontal lamp comes first
             seen = prepare_input(
-                unwrap_face(in_photo(face, aligned.crop, posed, parsing), tools.basis),
+                unwrap_face(face_in_photo(picture, aligned.crop, posed, parsing), tools.basis),
                 tools.basis,
                 tools.tone,
             )

@@ -22,12 +22,12 @@ from facelume.fitting import FitResult, landmark_basis
 from facelume.io.photo import read_photo
 from facelume.pipeline.alignment import AlignedFace, crop_of_landmarks, settle_fit
 from facelume.pipeline.finding import FaceFinder
-from facelume.pipeline.posed_face import PosedFace
+from facelume.pipeline.posed_face import pose_face
 from facelume.pipeline.timing import StageTimer
-from facelume.refinement.inputs import FaceInPhoto, input_basis, unwrap_face
+from facelume.refinement.inputs import input_basis, unwrap_face
 from facelume.reflectance import srgb_from_linear
 from facelume.training.refiner.config import LabelErrorConfig
-from facelume.training.refiner.prepare import LabelledFace, faces_from_synthetic, true_tone
+from facelume.training.refiner.prepare import LabelledFace, face_in_photo, faces_from_synthetic, true_tone
 
 _LOG = logging.getLogger(__name__)
 _Unwrapped = tuple[UInt8[np.ndarray, "3 s s"], UInt8[np.ndarray, "s s"]]
@@ -169,17 +169,7 @@ class FaceReader:
         parsing: Float[Tensor, "1 224 224"],
     ) -> _Unwrapped:
         """Carry an aligned face into the atlas: colours (sRGB) and visibility (x 255)."""
-        pose = torch.cat([fit.rotvec[0], fit.translation[0]])
-        posed = PosedFace(self._basis.model, fit.identity[0], fit.expression[0], pose)
-        in_photo = FaceInPhoto(
-            photo_srgb=photo_srgb,
-            crop=crop,
-            crop_srgb=sample_crop(photo_srgb, crop),
-            parsing=parsing,
-            vertices=posed.vertices[None],
-            cam_from_model=posed.cam_from_model[None],
-            buffers=posed.crop_buffers,
-        )
+        in_photo = face_in_photo(photo_srgb, crop, pose_face(self._basis.model, fit), parsing)
         photo = unwrap_face(in_photo, self._basis).photo
         return _bytes(srgb_from_linear(photo.texture[0])), _bytes(photo.visibility[0])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from facelume.data.split import is_validation
+from facelume.data.split import LABORATORY_STRIDE, is_validation
 from facelume.face_model import FaceModel
 from facelume.fitting.tone_cues import ToneRegions
 from facelume.training.tone.config import ToneDataConfig
@@ -21,8 +21,6 @@ from facelume.training.tone.rows import (
     with_studio_truth,
 )
 from facelume.training.tone.shards import GROUPS, JUDGED, LABORATORY, STUDIO, SYNTHETIC, FaceShards
-
-_LABORATORY_STRIDE = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +69,7 @@ def _split_people(rows: ToneRows, kind: str, data: ToneDataConfig) -> SplitRows:
     people = sorted(set(rows.person))
     held = {person for person in people if _falls_into_fold(person, data.num_folds, data.fold)}
     if kind == LABORATORY:
-        held |= set(people[::_LABORATORY_STRIDE])
+        held |= set(people[::LABORATORY_STRIDE])
     for source, person in zip(rows.source, rows.person, strict=True):
         photo = source.split(":")[1] if kind == GROUPS else person
         if is_validation(*photo.split("/")):
