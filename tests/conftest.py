@@ -150,8 +150,9 @@ def tone_saying() -> Callable[..., ToneNetwork]:
     def build(tone: float = 0.0, hue: tuple[float, float] = (0.0, 0.0), sigma: float = 0.0) -> ToneNetwork:
         config = ToneConfig(NUM_CUES, width=4, num_hidden=1, picture_width=4)
         network = ToneNetwork(config).eval().requires_grad_(False)
-        network.answer.weight.zero_()
-        network.answer.bias.copy_(torch.tensor([tone, *hue, sigma, sigma, sigma]))
+        (member,) = network.members
+        member.answer.weight.zero_()
+        member.answer.bias.copy_(torch.tensor([tone, *hue, sigma, sigma, sigma]))
         return network
 
     return build

@@ -92,6 +92,35 @@ def test_it_looks_at_the_picture_and_need_not():
         seen = ToneNetwork(ToneConfig(NUM_CUES)).eval()(values, pictures(2)).log_luminance
     assert abs(float(seen[0] - seen[1])) > 1e-3
     numbers = ToneNetwork(ToneConfig(NUM_CUES, picture_width=0)).eval()
-    assert not any(name.startswith("picture") for name, _ in numbers.named_parameters())
+    assert not any("picture" in name for name, _ in numbers.named_parameters())
     said = numbers(values, pictures(2)).log_luminance
     assert float(said[0]) == float(said[1])
+
+
+class TestMembers:
+    def test_they_answer_together_and_their_disagreement_is_doubt(self):
+        torch.manual_seed(0)
+        network = ToneNetwork(ToneConfig(NUM_CUES, dropout=0.0, num_members=3)).requires_grad_(False)
+        values = torch.randn(4, NUM_CUES, generator=torch.Generator().manual_seed(1))
+        together = network.eval()(values, pictures(4))
+        alone = [member(values, pictures(4)) for member in network.members]
+        luminance_of = torch.stack([said.log_luminance for said in alone])
+        assert float(luminance_of.std(dim=0).min()) > 1e-3
+        torch.testing.assert_close(together.log_luminance, luminance_of.mean(dim=0))
+        torch.testing.assert_close(
+            together.hue_offset, torch.stack([said.hue_offset for said in alone]).mean(dim=0)
+        )
+        own = torch.stack([torch.exp(2 * said.log_sigma[:, 0]) for said in alone]).mean(dim=0)
+        expected = (own + luminance_of.var(dim=0, correction=0)).sqrt()
+        torch.testing.assert_close(together.log_sigma[:, 0].exp(), expected)
+
+    def test_in_training_each_answers_for_itself(self):
+        torch.manual_seed(0)
+        network = ToneNetwork(ToneConfig(NUM_CUES, width=8, picture_width=4, num_members=2))
+        values = torch.randn(5, NUM_CUES, generator=torch.Generator().manual_seed(1))
+        said = network.train()(values, pictures(5))
+        assert len(said.log_luminance) == 10
+        said.log_luminance[:5].sum().backward()
+        reached = [float(member.answer.weight.grad.abs().max()) for member in network.members]
+        assert reached[0] > 0
+        assert reached[1] == 0

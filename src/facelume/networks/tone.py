@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,6 +41,8 @@ class ToneConfig:
         picture_width: Channels of the first convolution of the small picture of the atlas; 0 to look at the
             numbers alone.
         picture_size: Texels along an edge of that picture.
+        num_members: Networks that learn from the same faces, each from a start of its own, and are asked
+            together.
     """
 
     num_cues: int
@@ -49,6 +51,7 @@ class ToneConfig:
     dropout: float = 0.2
     picture_width: int = 12
     picture_size: int = 64
+    num_members: int = 1
 
 
 class ToneOutput(NamedTuple):
@@ -74,9 +77,11 @@ class ToneOutput(NamedTuple):
 
 
 class ToneNetwork(nn.Module):
-    """A small perceptron on the numbers, small convolutions on the picture.
+    """Some small networks that are asked together: where they disagree, none of them is to be trusted.
 
-    The numbers are normalised by the means and spreads that the network was trained with.
+    The answer is the mean of theirs, its variance the mean of theirs plus the variance between them
+    (Lakshminarayanan et al., *Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles*,
+    2017). The numbers are normalised by the means and spreads that the networks were trained with.
     """
 
     cue_mean: Float[Tensor, " F"]
@@ -87,6 +92,29 @@ class ToneNetwork(nn.Module):
         self.config = config
         self.register_buffer("cue_mean", torch.zeros(config.num_cues))
         self.register_buffer("cue_scale", torch.ones(config.num_cues))
+        self.members = nn.ModuleList(_Member(config) for _ in range(config.num_members))
+
+    def forward(self, values: Float[Tensor, "b F"], picture: Float[Tensor, "b 5 m m"]) -> ToneOutput:
+        """Tone of faces.
+
+        In training the answers are those of the members, all faces of the first, then all of the next.
+
+        Args:
+            values: See :class:`facelume.fitting.tone_cues.ToneCues`.
+            picture: Likewise.
+        """
+        normal = ((values - self.cue_mean) / self.cue_scale).clamp(-4, 4)
+        answers = [member(normal, picture) for member in self.members]
+        if self.training or len(answers) == 1:
+            return ToneOutput(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
+        return _agreed(answers)
+
+
+class _Member(nn.Module):
+    """A small perceptron on the numbers, small convolutions on the picture."""
+
+    def __init__(self, config: ToneConfig) -> None:
+        super().__init__()
         self.picture = _PictureEncoder(config) if config.picture_width else None
         self.picture_layer = min(1, config.num_hidden - 1)
         layers: list[nn.Module] = []
@@ -101,14 +129,8 @@ class ToneNetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.answer = nn.Linear(inputs, 6)
 
-    def forward(self, values: Float[Tensor, "b F"], picture: Float[Tensor, "b 5 m m"]) -> ToneOutput:
-        """Tone of faces.
-
-        Args:
-            values: See :class:`facelume.fitting.tone_cues.ToneCues`.
-            picture: Likewise.
-        """
-        found = ((values - self.cue_mean) / self.cue_scale).clamp(-4, 4)
+    def forward(self, normal: Float[Tensor, "b F"], picture: Float[Tensor, "b 5 m m"]) -> ToneOutput:
+        found = normal
         for index, layer in enumerate(self.layers):
             if index == self.picture_layer and self.picture is not None:
                 found = torch.cat([found, self.picture(picture)], dim=1)
@@ -152,6 +174,14 @@ class _PictureEncoder(nn.Module):
         place = self.place.expand(len(picture), -1, -1, -1)
         features: Tensor = self.layers(torch.cat([picture, place], dim=1))
         return features
+
+
+def _agreed(answers: Sequence[ToneOutput]) -> ToneOutput:
+    """One answer of several; hues differ as offsets do from the mean of each answer's own tone."""
+    log_luminance, offsets, log_sigma = (torch.stack(parts) for parts in zip(*answers, strict=True))
+    told = torch.cat([log_luminance[..., None], offsets], dim=-1)
+    variance = torch.exp(2 * log_sigma).mean(dim=0) + told.var(dim=0, correction=0)
+    return ToneOutput(log_luminance.mean(dim=0), offsets.mean(dim=0), 0.5 * torch.log(variance))
 
 
 def _held(values: Float[Tensor, " b"], least: float, largest: float) -> Float[Tensor, " b"]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from facelume.data.synthetic.config import GroupConfig, SyntheticConfig
+from facelume.data.synthetic.head import random_expression
 from facelume.errors import UsageError
 from facelume.face_model import FaceModel
 from facelume.fitting.tone_cues import CUE_PICTURE_SIZE, NUM_CUES
@@ -23,7 +24,7 @@ from facelume.training.log import METRICS_NAME
 from facelume.training.loop import StepReport
 from facelume.training.tone.config import ToneDataConfig, ToneLossWeights, ToneTrainingConfig
 from facelume.training.tone.export import export_weights, sources_of
-from facelume.training.tone.shards import GROUPS, STUDIO, SYNTHETIC, FaceShards
+from facelume.training.tone.shards import GROUPS, STUDIO, SYNTHETIC, FaceShards, with_closed_eyes
 from facelume.training.tone.split import load_rows
 from facelume.training.tone.train import train
 from facelume.weights import build_and_load
@@ -206,3 +207,26 @@ def test_a_studio_without_photos_is_one_clear_error(tmp_path: Path, open_model: 
     data = replace(config_of(tmp_path, tmp_path).data, studio_set="london")
     with pytest.raises(UsageError, match=r"data\.studio_set needs data\.photos"):
         list(FaceShards(data, open_model))
+
+
+def test_each_member_learns(prepared: Path, tmp_path: Path):
+    config = config_of(prepared, tmp_path / "run")
+    config = replace(config, network=replace(config.network, num_members=2))
+    trained = train(config)
+    first, second = (member.answer.weight for member in trained.network.members)
+    assert float((first - second).abs().max()) > 1e-3
+    assert all(math.isfinite(line[SYNTHETIC]) for line in lines(config.output, "training"))
+
+
+def test_closed_eyes_are_closed_and_nothing_else_is_changed(open_model: FaceModel):
+    closed = with_closed_eyes(ONE_EACH)
+    names = open_model.expression_names
+    lids = [names.index("eyeBlinkLeft"), names.index("eyeBlinkRight")]
+    rng = np.random.default_rng(0)
+    drawn = np.array([random_expression(names, closed.head, rng)[lids] for _ in range(300)])
+    assert np.quantile(drawn, 0.1) > 0.6
+    usual = np.array([random_expression(names, ONE_EACH.head, rng)[lids] for _ in range(300)])
+    assert (usual > 0.6).all(axis=1).mean() < 0.1
+    head = {"group_beta", "groups", "neutral_fraction"}
+    assert {k for k, v in vars(closed.head).items() if v != getattr(ONE_EACH.head, k)} == head
+    assert replace(closed, head=ONE_EACH.head) == ONE_EACH

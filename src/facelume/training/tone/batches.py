@@ -84,8 +84,12 @@ class ToneObjective(Objective):
             for kind, part in drawn.items()
         ]
         said = network(torch.cat([part.values for part in cues]), torch.cat([part.picture for part in cues]))
-        parts = _split_output(said, [len(part) for part in drawn.values()])
-        return self._terms(drawn, dict(zip(drawn, parts, strict=True)))
+        members, lengths = self.config.network.num_members, [len(part) for part in drawn.values()]
+        terms = [
+            self._terms(drawn, dict(zip(drawn, _split_output(answers, lengths), strict=True)))
+            for answers in _split_output(said, [sum(lengths)] * members)
+        ]
+        return {name: torch.stack([term[name] for term in terms]).mean() for name in terms[0]}
 
     def _terms(self, drawn: Mapping[str, ToneRows], answers: Mapping[str, ToneOutput]) -> dict[str, Tensor]:
         weights, shown = self.config.losses, self.config.brightness

@@ -56,6 +56,8 @@ class ToneDataConfig:
         num_heads: Synthetic heads to draw for training; ``synthetic.group`` says how many pictures of each.
         num_plain_heads: Further ones whose lips, eyes and brows are those of the albedo basis whatever their
             skin, as other makers' heads have them.
+        num_closed_heads: Further ones whose eyes are about closed, so that what lies where the eyes should be
+            is lid; one in eighty of the others has its eyes closed.
         num_heads_validation: Synthetic heads to draw for validation, under held-out maps.
         photos: Folder of the photo sets, or None.
         studio_set: Set whose photos share one light and one exposure, or None.
@@ -85,6 +87,7 @@ class ToneDataConfig:
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     num_heads: int = 2000
     num_plain_heads: int = 0
+    num_closed_heads: int = 0
     num_heads_validation: int = 56
     photos: Path | None = None
     studio_set: str | None = None

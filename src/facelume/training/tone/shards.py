@@ -38,8 +38,10 @@ JUDGED = "judged"
 """What a shard's faces teach: the tone itself, the tone but for the studio's exposure, agreement (twice), the
 class of the tone."""
 
-HELD_OUT, PLAIN = "held_out", "plain"
-_SEEDS = (SYNTHETIC, HELD_OUT, PLAIN)
+HELD_OUT, PLAIN, CLOSED = "held_out", "plain", "closed"
+_SEEDS = (SYNTHETIC, HELD_OUT, PLAIN, CLOSED)
+_CLOSED_BETA = (9.0, 1.0)
+"""Shape of the weight of a lid that is about closed, between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class FaceShards:
         plain = replace(data.synthetic, skin=replace(data.synthetic.skin, parts_fraction=0.0))
         yield from self._of_heads(HELD_OUT, data.num_heads_validation, data.synthetic)
         yield from self._of_heads(PLAIN, data.num_plain_heads, plain)
+        yield from self._of_heads(CLOSED, data.num_closed_heads, with_closed_eyes(data.synthetic))
         yield from self._of_heads(SYNTHETIC, data.num_heads, data.synthetic)
 
     def _photo_lists(self) -> dict[str, list[NamedPhoto]]:
@@ -153,6 +156,16 @@ class FaceShards:
             fingerprint = known | {"seed": seeds, "heads": count}
             path = self.data.prepared / f"{name}_{number:05d}.npz"
             yield FaceShard(SYNTHETIC, is_held_out, path, fingerprint, make)
+
+
+def with_closed_eyes(config: SyntheticConfig) -> SyntheticConfig:
+    """The same faces with their eyes about closed; whatever else moves, moves strongly."""
+    closed = tuple(
+        replace(group, fraction=1.0) if "eyeBlinkLeft" in group.units else group
+        for group in config.head.groups
+    )
+    head = replace(config.head, neutral_fraction=0.0, group_beta=_CLOSED_BETA, groups=closed)
+    return replace(config, head=head)
 
 
 def studio_photos(root: Path, photo_set: str) -> list[NamedPhoto]:
