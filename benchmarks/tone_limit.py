@@ -12,7 +12,8 @@ parts alone can do better on such people. Prints one JSON object with a row for 
 - ``luminance_sd``, ``rg_sd``, ``gb_sd``: standard deviation of the error of log luminance, log R/G, log G/B;
 - ``luminance_a``, ``rg_a``, ``gb_a``: share of the truth that the answers keep, the ``truth_weight`` of
   ``facelume evaluate``;
-- ``ita_error``: mean error, degrees.
+- ``relative_error``: mean difference of the luminance, over the true one;
+- ``ita_error``, ``ita_error_dark``: mean error, degrees; of dark skin alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from facelume.data.synthetic import (
     SyntheticConfig,
     random_skin_colour,
 )
-from facelume.reflectance import human_skin, ita_degrees
+from facelume.reflectance import ITA_CLASSES, human_skin, ita_degrees
 from facelume.training.tone.losses import tone_and_hue
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -42,6 +43,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "all": tuple(PART_STATISTICS),
 }
 _FIT_SHARE = 0.75
+_DARK_ITA_DEG = ITA_CLASSES[0][0]
 
 
 def draw_people(number: int, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
@@ -84,7 +86,11 @@ def figures(said: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "n 3"]) -> d
     for name, a, b in zip(("luminance", "rg", "gb"), said.T, true.T, strict=True):
         row[f"{name}_sd"] = float((a - b).std())
         row[f"{name}_a"] = float(np.polyfit(b, a, 1)[0])
-    row["ita_error"] = float(np.abs(_ita_of_tone(said) - _ita_of_tone(true)).mean())
+    row["relative_error"] = float(np.abs(np.exp(said[:, 0] - true[:, 0]) - 1).mean())
+    true_ita = _ita_of_tone(true)
+    ita_error = np.abs(_ita_of_tone(said) - true_ita)
+    row["ita_error"] = float(ita_error.mean())
+    row["ita_error_dark"] = float(ita_error[true_ita <= _DARK_ITA_DEG].mean())
     return row
 
 

@@ -43,7 +43,7 @@ class TestFigures:
         row = tone_limit.figures(tones(50), tones(50))
         assert all(row[f"{name}_sd"] == 0 for name in ("luminance", "rg", "gb"))
         assert row["luminance_a"] == pytest.approx(1)
-        assert row["ita_error"] == 0
+        assert row["ita_error"] == row["ita_error_dark"] == row["relative_error"] == 0
 
     def test_half_an_answer_keeps_half_of_the_truth(self) -> None:
         true = tones(400)
@@ -51,6 +51,11 @@ class TestFigures:
         assert row["luminance_a"] == pytest.approx(0.5)
         assert row["luminance_sd"] == pytest.approx(0.5 * true[:, 0].std())
         assert row["ita_error"] > 5
+        assert row["ita_error_dark"] > 5
+
+    def test_twice_the_luminance_is_an_error_of_one(self) -> None:
+        true = tones(50)
+        assert tone_limit.figures(true + np.log([2, 1, 1]), true)["relative_error"] == pytest.approx(1)
 
 
 class TestLimits:
