@@ -43,8 +43,9 @@ def test_network_and_brightness_count_by_their_certainty(tone_saying):
     sigma = float(said.log_sigma[0, 0].exp())
     share = sigma**2 / (sigma**2 + 0.8**2)
     judged = estimate_tone(network, seen, settings)
-    expected = (1 - share) * float(said.log_luminance) + share * shown
-    assert float(tone_of(judged)) == pytest.approx(expected, abs=1e-5)
+    middle = (1 - share) * float(said.log_luminance) + share * shown
+    variance = (sigma * 0.8) ** 2 / (sigma**2 + 0.8**2)
+    assert float(tone_of(judged)) == pytest.approx(middle - variance, abs=1e-5)
     assert float(judged.sigma) == pytest.approx(sigma * 0.8 / math.hypot(sigma, 0.8), rel=1e-5)
 
 
@@ -64,9 +65,21 @@ def test_where_no_skin_is_seen_the_network_alone_answers_and_the_light_is_white(
     network = tone_saying(tone=-0.4, hue=(0.1, 0.2))
     seen = cues((0.0, 0.0, 0.0))
     judged, said = estimate_tone(network, seen), network(seen.values, seen.picture)
-    torch.testing.assert_close(judged.log_albedo, said.log_colour)
-    torch.testing.assert_close(judged.exposure, torch.ones(1, 3))
     torch.testing.assert_close(judged.sigma, said.log_sigma[:, 0].exp())
+    torch.testing.assert_close(tone_of(judged), said.log_luminance - judged.sigma.square())
+    torch.testing.assert_close(judged.exposure, torch.ones(1, 3))
+
+
+def test_the_answer_errs_least_for_the_size_of_the_albedo(tone_saying):
+    judged = estimate_tone(tone_saying(), cues((0.0, 0.0, 0.0)))
+    said = tone_of(judged) + judged.sigma.square()
+    draw = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    truth = torch.exp(said + judged.sigma * draw)
+
+    def error(factor: float) -> float:
+        return float((factor * torch.exp(tone_of(judged)) / truth - 1).abs().mean())
+
+    assert error(1.0) < min(error(0.95), error(1.05), error(float(torch.exp(judged.sigma.square()))))
 
 
 @pytest.mark.parametrize("seed", range(3))
