@@ -26,12 +26,12 @@ from jaxtyping import Float
 
 from facelume.data.synthetic import SyntheticConfig, SyntheticFace, SyntheticFaces, load_environment_maps
 from facelume.errors import NoFaceError
+from facelume.evaluation.skin import SEEN
 from facelume.metrics import absolute_error, scale_free_error
 from facelume.pipeline import Reconstructor
 from facelume.reflectance import linear_from_srgb
 from facelume.uv import resize_map
 
-_SEEN = 0.5
 _ERRORS = ("scale_free_error", "absolute_error")
 
 
@@ -62,7 +62,7 @@ def albedo_errors(reconstructor: Reconstructor, face: SyntheticFace) -> tuple[fl
     truth = linear_from_srgb(torch.from_numpy(face.albedo_srgb).float() / 255).numpy()
     size = truth.shape[0]
     seen = _resized(found.maps.visibility[..., None], size)[..., 0]
-    mask = (seen > _SEEN) & (reconstructor.model.uv_mask("skin", size).numpy() > _SEEN)
+    mask = (seen > SEEN) & (reconstructor.model.uv_mask("skin", size).numpy() > SEEN)
     albedo = _resized(found.albedo, size)
     return scale_free_error(albedo, truth, mask), absolute_error(albedo, truth, mask)
 

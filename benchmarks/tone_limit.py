@@ -6,8 +6,8 @@ Draws people whose skins have the measured colours, every ITA class as often as 
 whose parts differ from their skin as those of the people that were measured
 (``facelume.data.synthetic.part_colours``). What a photo in even light shows of each part relative to the skin
 is known without error, exposure and tint of the light not at all. The tone is told from it by the best
-polynomial of the second order, measured on people that it was not fitted to: no network that looks at these
-parts alone can do better on such people. Prints one JSON object with a row for each choice of parts:
+polynomial of the second order, measured on people that it was not fitted to. Prints one JSON object with a
+row for each choice of parts:
 
 - ``luminance_sd``, ``rg_sd``, ``gb_sd``: standard deviation of the error of log luminance, log R/G, log G/B;
 - ``luminance_a``, ``rg_a``, ``gb_a``: share of the truth that the answers keep, the ``truth_weight`` of
@@ -57,10 +57,7 @@ def draw_part(
 ) -> Float[np.ndarray, "n 3"]:
     """Log of the colour that a photo shows of a part of each face, over that which it shows of the skin."""
     seen_skin = np.log(np.exp(log_skin) + SKIN_SURFACE)
-    red_green, red_blue, green_blue = part.correlation
-    correlation = np.array([[1, red_green, red_blue], [red_green, 1, green_blue], [red_blue, green_blue, 1]])
-    residual = rng.normal(size=log_skin.shape) @ np.linalg.cholesky(correlation).T * np.array(part.spread)
-    return np.array([part.mean_seen(skin) for skin in seen_skin]) - seen_skin + residual
+    return np.array([part.sample_seen(skin, rng) - skin for skin in seen_skin])
 
 
 def told_from(

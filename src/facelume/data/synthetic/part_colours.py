@@ -87,6 +87,15 @@ class PartStatistics:
         slope = np.array(self.slope) * np.clip(tone, *_TONE_RANGE)
         return np.asarray(log_seen_skin + np.array(self.at_mean) + slope)
 
+    def sample_seen(self, log_seen_skin: Rgb, rng: np.random.Generator) -> Rgb:
+        """Draw the log colour of one person's part as such a photo shows it."""
+        red_green, red_blue, green_blue = self.correlation
+        correlation = np.array(
+            [[1.0, red_green, red_blue], [red_green, 1.0, green_blue], [red_blue, green_blue, 1.0]]
+        )
+        residual = np.linalg.cholesky(correlation) @ rng.normal(size=3) * np.array(self.spread)
+        return np.asarray(self.mean_seen(log_seen_skin) + residual)
+
 
 PART_STATISTICS = {
     "lips": PartStatistics(
@@ -177,12 +186,7 @@ def sample_part_colours(log_skin: Rgb, rng: np.random.Generator) -> dict[str, Rg
     seen_skin = np.log(np.exp(log_skin) + SKIN_SURFACE)
     colours = {}
     for name, part in PART_STATISTICS.items():
-        red_green, red_blue, green_blue = part.correlation
-        correlation = np.array(
-            [[1.0, red_green, red_blue], [red_green, 1.0, green_blue], [red_blue, green_blue, 1.0]]
-        )
-        residual = np.linalg.cholesky(correlation) @ rng.normal(size=3) * np.array(part.spread)
-        seen = np.exp(part.mean_seen(seen_skin) + residual)
+        seen = np.exp(part.sample_seen(seen_skin, rng))
         albedo = (seen - np.minimum(part.surface, _LARGEST_SURFACE_SHARE * seen)) / np.exp(part.shade)
         if name == "lips":
             albedo[2] = min(albedo[2], _BLUEST_LIPS * albedo[0])
