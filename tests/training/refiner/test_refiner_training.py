@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from facelume.data.provenance import weights_source
 from facelume.errors import UsageError
 from facelume.face_model import load_open_face_model
 from facelume.networks.refiner import Refiner, RefinerConfig
@@ -17,8 +18,10 @@ from facelume.training.config import LoopConfig
 from facelume.training.log import METRICS_NAME
 from facelume.training.loop import StepReport, Trained, run_training
 from facelume.training.refiner.config import LossWeights, RefinerDataConfig, RefinerTrainingConfig
+from facelume.training.refiner.export import export_weights, sources_of
 from facelume.training.refiner.prepared import PreparedFaces
-from facelume.training.refiner.train import RefinerObjective, train
+from facelume.training.refiner.train import RefinerObjective, start_network, train
+from facelume.weights import WeightRecord, load_weights
 
 OURS = LossWeights(
     illumination_regularisation=0.0,
@@ -197,3 +200,30 @@ def test_a_checkpoint_of_another_width_is_one_clear_line(config, train_shaded):
     with pytest.raises(UsageError, match="another network or training") as error:
         train_shaded(wider)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def landed(config, train_shaded, tmp_path, monkeypatch) -> WeightRecord:
+    """Record of a trained refiner in a folder that is searched before the package's."""
+    folder = tmp_path / "landed"
+    record = export_weights(train_shaded(config), config, load_open_face_model(), folder)
+    monkeypatch.setenv("FACELUME_WEIGHTS", str(folder))
+    return record
+
+
+def test_a_training_may_start_from_weights_that_landed(config, landed):
+    run = replace(config, start_weights=landed.id)
+    start = start_network(run, load_open_face_model())
+    _, tensors = load_weights(landed.id)
+    for name, value in start.state_dict().items():
+        torch.testing.assert_close(value, tensors[name].to(value.dtype), atol=0, rtol=0)
+    assert start.training
+    assert all(parameter.requires_grad for parameter in start.parameters())
+    assert weights_source(landed) in sources_of(run)
+    assert weights_source(landed) not in sources_of(config)
+
+
+def test_weights_of_another_network_are_no_start(config, landed):
+    wider = replace(config, start_weights=landed.id, network=replace(config.network, width=8))
+    with pytest.raises(UsageError, match="has another network than the run file's"):
+        start_network(wider, load_open_face_model())

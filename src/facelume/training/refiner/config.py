@@ -171,6 +171,8 @@ class RefinerTrainingConfig:
         costly_every: Steps from one with the cross-perceptual and adversarial terms to the next.
         space: Where renderings are compared: ``crop`` (paper) or ``atlas`` (about four times cheaper).
         recognition_weights: MobileFaceNet weights, for the cross-perceptual term.
+        start_weights: Id or kind of the weight record to start from, or None for random weights. Its
+            optimiser is not in the record, so a run goes on from its own checkpoint where there is one.
         weights_id: Id of the weight record; by default the output folder's name.
     """
 
@@ -183,6 +185,7 @@ class RefinerTrainingConfig:
     costly_every: int = 1
     space: Literal["crop", "atlas"] = "crop"
     recognition_weights: Path | None = None
+    start_weights: str | None = None
     weights_id: str = ""
 
     def __post_init__(self) -> None:

@@ -41,6 +41,8 @@ def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
     if data.prior_weights is not None:
         sources.append(weights_source(find_record(data.prior_weights)[0]))
     sources.append(weights_source(find_record(data.tone_weights)[0]))
+    if config.start_weights is not None:
+        sources.append(weights_source(find_record(config.start_weights)[0]))
     if config.losses.cross_perceptual > 0:
         sources.append(RECOGNITION)
     return tuple(sources)

@@ -13,12 +13,15 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from facelume.camera import CROP_CAMERA, cam_from_pose, transform_points
+from facelume.errors import UsageError
 from facelume.face_model import FaceModel, load_open_face_model
 from facelume.geometry.face_mesh import FIVE_POINTS_WITH_IRISES
 from facelume.losses import refinement
-from facelume.networks.builders import make_refiner
+from facelume.networks.builders import REFINER_BUILDERS, make_refiner
 from facelume.networks.discriminator import PatchDiscriminator
 from facelume.networks.recognition import MobileFaceNet, align_faces, load_mobilefacenet
+from facelume.networks.refiner import Refiner
+from facelume.networks.unet_refiner import UNetRefiner
 from facelume.raster import GeometryBuffers, geometry_buffers, render
 from facelume.refinement.refine import RefinerOutput, refine
 from facelume.reflectance import srgb_from_linear
@@ -33,6 +36,7 @@ from facelume.training.refiner.prepared import PreparedFaces
 from facelume.training.refiner.shards import prepare_all
 from facelume.training.refiner.validation import draw_faces, measure
 from facelume.uv import resize_map
+from facelume.weights import build_and_load
 
 
 def train(config: RefinerTrainingConfig, *, on_step: Callable[[StepReport], None] | None = None) -> Trained:
@@ -43,16 +47,18 @@ def train(config: RefinerTrainingConfig, *, on_step: Callable[[StepReport], None
         on_step: Called after each step.
 
     Raises:
-        UsageError: There is nothing to learn from, or faces or checkpoint belong to another run.
+        UsageError: There is nothing to learn from, or faces, start or checkpoint belong to another run.
+        AssetError: The weights to start from are missing, damaged or of another face model.
     """
     fabric = start_fabric(config.loop)
     model = load_open_face_model()
+    network = start_network(config, model)
     with fabric.rank_zero_first():
         training, validation = prepare_all(config, model)
     objective = RefinerObjective(config, model, training, validation)
     run = run_document(config)
     return run_training(
-        make_refiner(config.network),
+        network,
         objective,
         config.output,
         config.loop,
@@ -60,6 +66,30 @@ def train(config: RefinerTrainingConfig, *, on_step: Callable[[StepReport], None
         run=run,
         on_step=on_step,
     )
+
+
+def start_network(config: RefinerTrainingConfig, model: FaceModel) -> Refiner | UNetRefiner:
+    """An untrained refiner, or the one of ``start_weights`` where the run file names some.
+
+    Args:
+        config: The run.
+        model: Face model on whose atlas the refiner works.
+
+    Raises:
+        UsageError: The weights belong to another architecture than the run file's.
+        AssetError: They are missing, damaged or of another face model.
+    """
+    network = make_refiner(config.network)
+    if config.start_weights is None:
+        return network
+    start, record = build_and_load(config.start_weights, REFINER_BUILDERS, atlas_id=model.atlas_id)
+    if start.config != config.network:
+        raise UsageError(
+            f"start_weights {config.start_weights}: {record.id} has another network than the run file's; "
+            f"it has {run_document(start.config)}"
+        )
+    network.load_state_dict(start.state_dict())
+    return network
 
 
 class RefinerObjective(Objective):
