@@ -150,6 +150,19 @@ def test_parts_prepare_what_a_run_needs_and_drawn_faces_are_prepared_again_witho
     assert all(path.stat().st_mtime_ns == written[path] for path in drawn)
 
 
+def test_a_training_may_go_on_behind_the_faces_that_another_has_seen(small):
+    def learned(first: int, count: int) -> list[np.ndarray]:
+        data = replace(small.data, first_synthetic=first, num_synthetic=count)
+        training, _ = prepare_all(replace(small, data=data), load_open_face_model(), shard_faces=2)
+        return [shard[row].truth for shard in training for row in range(len(shard))]
+
+    whole, behind = learned(0, 4), learned(2, 2)
+    for one, other in zip(behind, whole[2:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UsageError, match="first_synthetic must be a multiple of 2, not 3"):
+        learned(3, 2)
+
+
 def test_the_light_of_a_prepared_face_is_that_of_its_photo(small):
     """Where the face is seen: albedo times true shading plus true highlight is what the texture shows."""
     (shard,), _ = prepare_all(small, load_open_face_model())

@@ -57,6 +57,8 @@ class RefinerDataConfig:
         environment_maps: ``.npz`` files of lat-long HDR maps for the synthetic faces; none for lamps alone.
         drawn: Folder for the synthetic faces before they are prepared; by default in ``prepared``.
         num_synthetic: Synthetic faces to draw for training.
+        first_synthetic: Number of the first of them, a multiple of the faces of a file (40): a training that
+            starts from weights can go on behind the faces that they have seen.
         num_synthetic_validation: Synthetic faces to draw for validation, under held-out maps.
         synthetic: What synthetic faces look like.
         synthetic_share: Share of synthetic faces in a batch; as they come where None.
@@ -81,6 +83,7 @@ class RefinerDataConfig:
     environment_maps: tuple[Path, ...] = ()
     drawn: Path | None = None
     num_synthetic: int = 2400
+    first_synthetic: int = 0
     num_synthetic_validation: int = 80
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float | None = None

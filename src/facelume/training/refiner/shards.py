@@ -174,8 +174,11 @@ class _ShardSource:
             return
         maps = load_environment_maps(data.environment_maps, held_out=is_held_out)
         faces = SyntheticFaces(self.model, list(maps.values()), data.synthetic)
-        for number in range(math.ceil(total / size)):
-            count, seed = min(size, total - number * size), int(is_held_out)
+        first, left_over = divmod(0 if is_held_out else data.first_synthetic, size)
+        if left_over or first < 0:
+            raise UsageError(f"data.first_synthetic must be a multiple of {size}, not {data.first_synthetic}")
+        for place in range(math.ceil(total / size)):
+            number, count, seed = first + place, min(size, total - place * size), int(is_held_out)
 
             def make(number: int = number, count: int = count, seed: int = seed) -> list[PreparedFace]:
                 path = draw_shard(faces, data.drawn_folder, seed=seed, number=number, shard_size=count)
