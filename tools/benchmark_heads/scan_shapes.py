@@ -20,11 +20,10 @@ from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from face_model_build.depth_buffer import vertex_normals
-from face_model_build.landmarks import closest_on_triangles
 from facelume.face_model import FaceModel
 from facelume.face_model.licensed.ict import OFFICIAL_LAYOUT
 from facelume.face_model.model import LinearShape
-from facelume.geometry import similarity_from_points
+from facelume.geometry import closest_on_triangles, similarity_from_points
 from facelume.types import EYE_PARTS, MOUTH_PARTS, FacePart
 
 STEPS, FIT_EVERY = 12, 4

@@ -15,8 +15,8 @@ import torch
 
 from face_model_build.depth_buffer import vertex_normals
 from face_model_build.identity import SymmetricPca, TargetSpace, align_to, symmetric_pca
-from face_model_build.landmarks import closest_on_triangles, detect
-from facelume.geometry import similarity_from_points
+from face_model_build.landmarks import detect
+from facelume.geometry import closest_on_triangles, similarity_from_points
 from facelume.geometry.face_mesh import NUM_MESH_POINTS
 
 NUM_SCAN_PEOPLE, NUM_TEST_PEOPLE = 1500, 60

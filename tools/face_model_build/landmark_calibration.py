@@ -16,7 +16,6 @@ import torch
 from face_model_build.landmarks import (
     IBUG68_FROM_478,
     allowed_triangles,
-    closest_on_triangles,
     symmetric_embedding,
 )
 from face_model_build.masks import BROW_BLUR, RIGHT_BROW, _blur, _fill_polygon
@@ -25,6 +24,7 @@ from facelume.data.split import is_validation
 from facelume.face_model.model import FaceModel
 from facelume.face_model.open_model import read_open_face_model
 from facelume.fitting import FitConfig, fit_landmarks, landmark_basis
+from facelume.geometry import closest_on_triangles
 from facelume.geometry.face_mesh import NUM_MESH_POINTS
 from facelume.types import LandmarkEmbedding
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
 from face_model_build.depth_buffer import orthographic, rasterize_pixels, shade_grey
+from facelume.geometry import closest_on_triangles
 from facelume.geometry.face_mesh import NUM_LANDMARKS, NUM_MESH_POINTS
 from facelume.types import EYE_PARTS, FacePart
 
@@ -55,36 +55,6 @@ class Detection:
     points: np.ndarray
     spread: np.ndarray
     edges: np.ndarray
-
-
-def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest triangle of (F, 3, 3) and barycentrics for each point, among the 48 triangles with the
-    nearest centres."""
-    candidates = cKDTree(corners.mean(1)).query(points, k=min(48, len(corners)))[1]
-    tri = corners[candidates]
-    p = points[:, None]
-    a, ab, ac = tri[:, :, 0], tri[:, :, 1] - tri[:, :, 0], tri[:, :, 2] - tri[:, :, 0]
-    ap = p - a
-    d00, d01, d11 = (ab * ab).sum(2), (ab * ac).sum(2), (ac * ac).sum(2)
-    d20, d21 = (ap * ab).sum(2), (ap * ac).sum(2)
-    den = d00 * d11 - d01 * d01 + 1e-30
-    v, w = (d11 * d20 - d01 * d21) / den, (d00 * d21 - d01 * d20) / den
-    flat = np.stack([1 - v - w, v, w], 2)
-    options = [flat]
-    for i, k in ((0, 1), (1, 2), (2, 0)):
-        edge = tri[:, :, k] - tri[:, :, i]
-        t = np.clip(((p - tri[:, :, i]) * edge).sum(2) / ((edge * edge).sum(2) + 1e-30), 0, 1)
-        bary = np.zeros_like(flat)
-        bary[:, :, i], bary[:, :, k] = 1 - t, t
-        options.append(bary)
-    bary = np.stack(options)
-    distance = np.linalg.norm((bary[..., None] * tri).sum(3) - p, axis=3)
-    distance[0][(flat < 0).any(2)] = np.inf
-    which, nearest = np.divmod(
-        distance.transpose(1, 0, 2).reshape(len(points), -1).argmin(1), candidates.shape[1]
-    )
-    every = np.arange(len(points))
-    return candidates[every, nearest], bary[which, every, nearest]
 
 
 def _grey_picture(
