@@ -13,6 +13,7 @@ def test_a_coefficient_too_many_is_refused(device):
         torch.zeros(5, 3, device=device),
         torch.zeros(2, 5, 3, device=device),
         torch.zeros(1, 5, 3, device=device),
+        torch.tensor([[0.0, 1.0]], device=device),
     )
     rows = torch.cat([basis.identity, basis.expression])
     with pytest.raises(TypeCheckError):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def ellipsoid_basis(dtype: torch.dtype = torch.float32, *, device) -> LandmarkBa
     centres = mean[torch.randperm(478, generator=generator).to(device)[:6]]
     bumps = torch.exp(-(mean[None] - centres[:, None]).square().sum(-1) / 0.03**2)
     expression = 0.012 * bumps[..., None] * torch.randn(6, 1, 3, generator=generator).to(device)
-    return LandmarkBasis(mean.to(dtype), identity.to(dtype), expression.to(dtype))
+    strengths = mean.new_tensor((0.0, 1.0)).repeat(6, 1)
+    return LandmarkBasis(*(part.to(dtype) for part in (mean, identity, expression, strengths)))
 
 
 def random_faces(num_faces: int, basis: LandmarkBasis, *, device) -> FitStart:
@@ -184,3 +186,17 @@ def test_mirrored_landmarks_are_those_that_shapes_pair_up():
     assert basis.mirrored[NOSE_TIP] == NOSE_TIP
     reflected = basis.mean * torch.tensor([-1.0, 1.0, 1.0])
     assert float((basis.mean[basis.mirrored] - reflected).norm(dim=-1).max()) < 5e-5
+
+
+def test_expressions_in_standard_deviations_may_be_negative(device):
+    strengths = ellipsoid_basis(device=device)
+    basis = replace(strengths, expression_limits=torch.full((6, 2), torch.inf) * torch.tensor([-1.0, 1.0]))
+    basis = replace(basis, expression_limits=basis.expression_limits.to(device))
+    truth = random_faces(4, basis, device=device)
+    expression = truth.expression - 0.5
+    landmarks_px = project_landmarks(basis, truth.identity, expression, truth.rotvec, truth.translation)
+    fit = fit_landmarks(basis, landmarks_px, config=WEAK_PRIOR)
+    torch.testing.assert_close(fit.expression, expression, atol=0.05, rtol=0)
+    held = fit_landmarks(strengths, landmarks_px, config=WEAK_PRIOR)
+    assert float(held.expression.min()) == 0.0
+    assert float(held.residual_px.mean()) > 3 * float(fit.residual_px.mean())

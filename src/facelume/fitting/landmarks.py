@@ -1,7 +1,8 @@
 """Fit pose, identity and expression of a linear face model to its dense landmarks in a picture.
 
 Batched Gauss-Newton on 6 + identity + expression unknowns with an analytic Jacobian. Each step solves a
-quadratic problem with a Gaussian prior on the coefficients and keeps expressions in [0, 1] by an active set;
+quadratic problem with a Gaussian prior on the coefficients and keeps expressions in their limits ([0, 1] for
+units of strength, none for standard deviations) by an active set;
 residuals larger than their expected error count linearly (iteratively re-weighted): a few wrong landmarks do
 little.
 """
@@ -40,6 +41,10 @@ class LinearLandmarkModel(Protocol):
     def num_expression(self) -> int:
         """Number of expression coefficients."""
 
+    @property
+    def expression_limits(self) -> Float[Tensor, "E 2"] | None:
+        """Smallest and largest expression coefficients, infinite for standard deviations; None: [0, 1]."""
+
     def landmarks(
         self, identity: Float[Tensor, "*batch I"], expression: Float[Tensor, "*batch E"]
     ) -> Float[Tensor, "*batch 478 3"]:
@@ -54,11 +59,18 @@ class LandmarkBasis:
         mean: Landmarks at zero coefficients.
         identity: Change per standard deviation of each identity coefficient.
         expression: Change per unit of each expression coefficient.
+        expression_limits: Smallest and largest expression coefficients; infinite for standard deviations.
     """
 
     mean: Float[Tensor, "L 3"]
     identity: Float[Tensor, "I L 3"]
     expression: Float[Tensor, "E L 3"]
+    expression_limits: Float[Tensor, "E 2"]
+
+    def in_limits(self, expression: Float[Tensor, "b E"]) -> Float[Tensor, "b E"]:
+        """The nearest expression coefficients within the limits."""
+        low, high = self.expression_limits.unbind(-1)
+        return torch.maximum(torch.minimum(expression, high), low)
 
     def points(
         self, identity: Float[Tensor, "b I"], expression: Float[Tensor, "b E"]
@@ -88,7 +100,13 @@ def landmark_basis(model: LinearLandmarkModel) -> LandmarkBasis:
         rows = model.landmarks(unit[:, :num_identity], unit[:, num_identity:])
         mean = model.landmarks(torch.zeros(1, num_identity), torch.zeros(1, num_expression))[0]
     rows = rows - mean
-    return LandmarkBasis(mean, rows[:num_identity].contiguous(), rows[num_identity:].contiguous())
+    limits = model.expression_limits
+    return LandmarkBasis(
+        mean,
+        rows[:num_identity].contiguous(),
+        rows[num_identity:].contiguous(),
+        mean.new_tensor((0.0, 1.0)).repeat(num_expression, 1) if limits is None else limits.to(mean),
+    )
 
 
 @dataclass(frozen=True)
@@ -97,9 +115,11 @@ class FitConfig:
 
     Attributes:
         num_steps: Gauss-Newton steps.
-        identity_weight: Weight of squared identity coefficients against squared errors in units of sigma.
-        expression_weight: Weight of squared deviations of the expression from its start (or from zero).
-        expression_rest_weight: Weight of squared expressions themselves.
+        identity_weight: Weight of squared identity coefficients against squared errors in units of sigma; of
+            expressions that count in standard deviations, too.
+        expression_weight: Weight of squared deviations of an expression in [0, 1] from its start (or from
+            zero).
+        expression_rest_weight: Weight of such squared expressions themselves.
         depth_sigma: Standard deviation of the logarithm of the distance around that of an average head.
         iris_weight: Factor on the weight of the ten iris points.
         aperture_sigma: Expected error of the openings of mouth and eyes (differences of opposite points), as
@@ -123,7 +143,7 @@ class FitStart:
 
     Attributes:
         identity: Identity coefficients, centre of their prior.
-        expression: Expression coefficients in [0, 1], centre of their prior.
+        expression: Expression coefficients in their limits, centre of their prior.
         rotvec: Rotation away from a frontal face, radians, camera axes.
         translation: Model origin in camera axes, metres.
     """
@@ -140,7 +160,7 @@ class FitResult:
 
     Attributes:
         identity: Identity coefficients in standard deviations.
-        expression: Expression coefficients in [0, 1].
+        expression: Expression coefficients in their limits, [0, 1] in the open model.
         rotvec: Rotation away from a frontal face, radians, camera axes.
         translation: Model origin in camera axes, metres.
         landmarks_px: Projected landmarks of the fitted face.
@@ -210,12 +230,12 @@ def fit_landmarks(
         centre = zeros
     else:
         rotvec, translation = start.rotvec, start.translation
-        centre = torch.cat([start.identity, start.expression.clamp(0, 1)], -1)
+        centre = torch.cat([start.identity, basis.in_limits(start.expression)], -1)
     sigma = torch.ones_like(landmarks_px[..., 0]) if sigma_px is None else sigma_px
     coefficients = centre
     rotation = rotation_from_rotvec(rotvec)
     rows = torch.cat([basis.identity, basis.expression])
-    precision, target = _prior(centre, num_identity, config)
+    precision, target = _prior(basis, centre, config)
     for step in range(config.num_steps):
         residual, jacobian = _linearise(
             basis, rows, coefficients, rotation, translation, landmarks_px, camera
@@ -229,11 +249,11 @@ def fit_landmarks(
         _add_depth_prior(hessian, gradient, translation, config)
         diagonal = hessian.diagonal(dim1=-2, dim2=-1)
         hessian = hessian + torch.diag_embed(config.damping * diagonal)
-        delta = _solve_bounded(hessian, gradient, coefficients, num_identity)
+        delta = _solve_bounded(hessian, gradient, coefficients, basis)
         rotation = rotation_from_rotvec(delta[:, :3]) @ rotation
         translation = translation + delta[:, 3:6]
         coefficients = coefficients + delta[:, 6:]
-        expression = coefficients[:, num_identity:].clamp(0, 1)
+        expression = basis.in_limits(coefficients[:, num_identity:])
         coefficients = torch.cat([coefficients[:, :num_identity], expression], -1)
     identity, expression = coefficients[:, :num_identity], coefficients[:, num_identity:]
     rotvec = rotvec_from_rotation(rotation)
@@ -258,15 +278,15 @@ def project_landmarks(
 
 
 def _prior(
-    centre: Float[Tensor, "b K"], num_identity: int, config: FitConfig
+    basis: LandmarkBasis, centre: Float[Tensor, "b K"], config: FitConfig
 ) -> tuple[Float[Tensor, "b K"], Float[Tensor, "b K"]]:
-    """Precision per coefficient and precision times centre; identity leans to the mean too."""
-    precision, target = torch.empty_like(centre), torch.empty_like(centre)
-    precision[:, :num_identity] = config.identity_weight
-    target[:, :num_identity] = 0.5 * config.identity_weight * centre[:, :num_identity]
-    precision[:, num_identity:] = config.expression_weight + config.expression_rest_weight
-    target[:, num_identity:] = config.expression_weight * centre[:, num_identity:]
-    return precision, target
+    """Precision per coefficient and precision times centre; standard deviations lean to the mean too."""
+    is_strength = torch.isfinite(basis.expression_limits).all(dim=-1)
+    is_strength = torch.cat([is_strength.new_zeros(len(basis.identity)), is_strength])
+    own, rest = config.expression_weight, config.expression_rest_weight
+    precision = torch.where(is_strength, own + rest, config.identity_weight).to(centre)
+    pull = torch.where(is_strength, own, 0.5 * config.identity_weight).to(centre)
+    return precision.expand_as(centre), pull * centre
 
 
 def _linearise(
@@ -354,13 +374,13 @@ def _solve_bounded(
     hessian: Float[Tensor, "b U U"],
     gradient: Float[Tensor, "b U"],
     coefficients: Float[Tensor, "b K"],
-    num_identity: int,
+    basis: LandmarkBasis,
 ) -> Float[Tensor, "b U"]:
-    """Minimise the quadratic with expressions kept in [0, 1]: variables that leave are put on their bound."""
+    """Minimise the quadratic with expressions kept in their limits: what leaves them is put on its bound."""
     size = gradient.shape[-1]
-    first = NUM_POSE + num_identity
-    expression = coefficients[:, num_identity:]
-    low, high = -expression, 1.0 - expression
+    first = NUM_POSE + len(basis.identity)
+    expression = coefficients[:, len(basis.identity) :]
+    low, high = (limit - expression for limit in basis.expression_limits.unbind(-1))
     fixed = torch.zeros_like(gradient, dtype=torch.bool)
     value = torch.zeros_like(gradient)
     delta = value

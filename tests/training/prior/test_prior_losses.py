@@ -19,6 +19,7 @@ BASIS = LandmarkBasis(
     torch.randn(478, 3, generator=GENERATOR) * 0.05,
     torch.randn(8, 478, 3, generator=GENERATOR) * 0.003,
     torch.randn(5, 478, 3, generator=GENERATOR) * 0.003,
+    torch.tensor((0.0, 1.0)).repeat(5, 1),
 )
 PROBE = AlbedoProbe(
     torch.full((20, 3), 0.4), torch.randn(6, 20, 3, generator=GENERATOR) * 0.05, torch.arange(20)
