@@ -17,7 +17,7 @@ LAYERS = (
     ("fitting", "networks", "raster"),
     ("detection", "uv"),
     ("face_model",),
-    ("data", "refinement"),
+    ("data", "refinement", "registration"),
     ("pipeline",),
     ("evaluation", "training"),
     ("cli",),

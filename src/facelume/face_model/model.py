@@ -272,3 +272,11 @@ def atlas_id_of(uvs: np.ndarray, uv_faces: np.ndarray) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(uvs, np.float32).tobytes())
     digest.update(np.ascontiguousarray(uv_faces, np.int32).tobytes())
     return digest.hexdigest()[:16]
+
+
+def unchanged_subdivision(count: int) -> Tensor:
+    """The subdivision of a mesh that is not subdivided."""
+    index = torch.arange(count)
+    return torch.sparse_coo_tensor(
+        torch.stack([index, index]), torch.ones(count), (count, count), check_invariants=True
+    ).coalesce()

@@ -35,8 +35,19 @@ def face_model_sources() -> tuple[FaceModelSource, ...]:
     return tuple(source for source, _ in _LOADERS.values())
 
 
+def face_model_source(name: str) -> FaceModelSource:
+    """Where a face model comes from.
+
+    Raises:
+        UsageError: If no model has this name.
+    """
+    if name not in _LOADERS:
+        raise UsageError(f"no face model named {name!r}: choose from {', '.join(_LOADERS)}")
+    return _LOADERS[name][0]
+
+
 def load_face_model(name: str, folder: Path | None = None) -> FaceModel:
-    """Load a face model by name.
+    """Load a face model by name, with its own mesh and atlas.
 
     Args:
         name: One of the names of :func:`face_model_sources`.
@@ -47,6 +58,4 @@ def load_face_model(name: str, folder: Path | None = None) -> FaceModel:
         UsageError: If no model has this name.
         AssetError: If files are missing, damaged or not what they should be.
     """
-    if name not in _LOADERS:
-        raise UsageError(f"no face model named {name!r}: choose from {', '.join(_LOADERS)}")
-    return _LOADERS[name][1](folder)
+    return _LOADERS[face_model_source(name).name][1](folder)

@@ -16,7 +16,7 @@ from torch import Tensor
 from facelume.errors import AssetError
 from facelume.face_model.licensed.albedo_maps import AlbedoMaps
 from facelume.face_model.licensed.source import FaceModelSource, files_digest
-from facelume.face_model.model import FaceModel, LinearShape, atlas_id_of
+from facelume.face_model.model import FaceModel, LinearShape, atlas_id_of, unchanged_subdivision
 from facelume.reflectance import linear_from_srgb
 from facelume.types import EYE_PARTS, FacePart, LandmarkEmbedding, Topology, is_part
 from facelume.uv import interpolate_texels, texel_map
@@ -106,8 +106,6 @@ def assemble(source: FaceModelSource, files: Iterable[Path], parts: ModelParts) 
     gaps = ["the 478 dense landmarks", "left-right symmetry of coefficients and atlas"]
     gaps += ["iBUG-68 landmarks"] * (parts.landmarks68 is None) + ["albedo"] * (parts.colours is None)
     warnings.warn(f"face model {source.name!r} lacks {', '.join(gaps)}", MissingPartWarning, stacklevel=3)
-    num_vertices = len(parts.mean)
-    counter = torch.arange(num_vertices + 1)
     return FaceModel(
         name=source.name,
         asset_sha256=files_digest(files),
@@ -119,9 +117,7 @@ def assemble(source: FaceModelSource, files: Iterable[Path], parts: ModelParts) 
         linear=LinearShape(
             mean=_floats(parts.mean - origin),
             basis=torch.cat([_floats(parts.identity), _floats(parts.expression)]),
-            subdivision=torch.sparse_csr_tensor(
-                counter, counter[:-1], torch.ones(num_vertices), (num_vertices,) * 2, check_invariants=True
-            ),
+            subdivision=unchanged_subdivision(len(parts.mean)),
         ),
         symmetry=None,
         landmarks478=None,
@@ -130,7 +126,7 @@ def assemble(source: FaceModelSource, files: Iterable[Path], parts: ModelParts) 
         else LandmarkEmbedding(torch.from_numpy(parts.landmarks68[0]), _floats(parts.landmarks68[1])),
         uv_masks=_region_masks(topology),
         albedo=None if parts.colours is None else _albedo(parts.colours, topology),
-        expression_limits=torch.tensor(parts.expression_limits),
+        expression_limits=torch.tensor(parts.expression_limits).reshape(-1, 2),
     )
 
 

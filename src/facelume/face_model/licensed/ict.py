@@ -35,6 +35,7 @@ ICT = FaceModelSource(
     licence="MIT, USC Institute for Creative Technologies",
     url="https://github.com/ICT-VGL/ICT-FaceKit, folder FaceXModel",
     file_sets=((_NEUTRAL, _INDEX, "identity000.obj"),),
+    further_files="*.obj",
 )
 _METRES_PER_CENTIMETRE = 0.01
 

@@ -27,6 +27,7 @@ class FaceModelSource:
         file_sets: Sets of official file names; any one complete set is enough, and of an entry ``a or b`` any
             one file. Empty for an included model.
         optional_files: Files that add something (landmarks, masks, textures).
+        further_files: Pattern of more files that are read, beside the first one; empty where there are none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class FaceModelSource:
     url: str = ""
     file_sets: tuple[tuple[str, ...], ...] = ()
     optional_files: tuple[str, ...] = ()
+    further_files: str = ""
 
     @property
     def is_included(self) -> bool:
@@ -77,6 +79,16 @@ class FaceModelSource:
         names = dict.fromkeys([n for e in entries for n in e.split(_OR)] + list(self.optional_files))
         found = {name: _find(place, name) for name in names}
         return {name: path for name, path in found.items() if path is not None}
+
+    def files(self, folder: Path | None = None) -> list[Path]:
+        """Every official file that is there and belongs to the model, the first of the set first.
+
+        Raises:
+            AssetError: As in :meth:`locate`.
+        """
+        found = list(self.locate(folder).values())
+        further = sorted(found[0].parent.glob(self.further_files)) if self.further_files else []
+        return found + [path for path in further if path not in found]
 
 
 def files_digest(files: Iterable[Path]) -> str:
