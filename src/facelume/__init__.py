@@ -8,7 +8,7 @@
 Reconstructing: :func:`reconstruct`, :class:`Reconstructor`, :class:`Reconstruction` and its :class:`Mesh`,
 :class:`FaceCamera`. Rendering again: :func:`relight`, :func:`read_result`, :class:`SavedResult`,
 :func:`light_presets`. Own parts: :class:`FaceLocator` finds faces as :class:`FaceDetection`;
-:func:`load_face_model`. Every error is a :class:`FacelumeError`.
+:func:`load_face_model`, :func:`registered_face_model`. Every error is a :class:`FacelumeError`.
 
 The names are imported on first use, so that ``import facelume`` stays fast.
 """
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         reconstruct,
         relight,
     )
+    from facelume.registration import registered_face_model
     from facelume.types import FaceDetection, Mesh
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "load_face_model",
     "read_result",
     "reconstruct",
+    "registered_face_model",
     "relight",
 ]
 
@@ -69,6 +71,7 @@ _HOMES = {
     "load_face_model": "facelume.face_model.sources",
     "read_result": "facelume.pipeline",
     "reconstruct": "facelume.pipeline",
+    "registered_face_model": "facelume.registration",
     "relight": "facelume.pipeline",
 }
 """Where the names live that are imported on first use."""

@@ -17,8 +17,7 @@ from facelume.camera import CROP_FACE_SIZE_PX
 from facelume.choices import DeviceName, UvSize
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
-from facelume.face_model import FaceModel
-from facelume.face_model.sources import load_face_model
+from facelume.face_model import FaceModel, load_open_face_model
 from facelume.fitting import landmark_basis
 from facelume.fitting.tone_cues import CLIPPED, spread_of_hues
 from facelume.illumination import light_array
@@ -41,6 +40,7 @@ from facelume.refinement.inputs import (
 )
 from facelume.refinement.refine import RefinerInput, resize_input
 from facelume.refinement.stage import RefinedFace, refine_face
+from facelume.registration import registered_face_model
 from facelume.types import on_device
 from facelume.uv import resize_map
 from facelume.weights import WeightRecord, build_and_load, find_record
@@ -60,7 +60,8 @@ class Reconstructor:
     Args:
         device: Where all networks and maps are computed; ``auto`` takes a GPU if there is one.
         uv_size: Texels along an edge of the albedo map: 256, 512, 1024 or 2048.
-        face_model: Name of the face model, see ``facelume face-model``.
+        face_model: Name of the face model, see ``facelume face-model``. All but ``open`` are laid on the open
+            model's head, once (:func:`facelume.registration.registered_face_model`).
         weights: Folder of weights that comes before the package's.
         locator: Finds faces, on whatever device it was made for; default: the package's own, on ``device``.
 
@@ -83,19 +84,19 @@ class Reconstructor:
         folder = None if weights is None else Path(weights)
         self.device = _choose_device(device)
         self.uv_size = uv_size
-        model = load_face_model(face_model)
+        model, open_head = registered_face_model(face_model), load_open_face_model()
         self._records: dict[str, WeightRecord] = {}
         prior, self._records["prior"] = build_and_load(
             "prior",
             PRIOR_BUILDERS,
-            face_model_sha256=model.asset_sha256,
+            face_model_sha256=open_head.asset_sha256,
             atlas_id=model.atlas_id,
             folder=folder,
         )
         refiner, self._records["refiner"] = build_and_load(
             "refiner",
             REFINER_BUILDERS,
-            face_model_sha256=model.asset_sha256,
+            face_model_sha256=open_head.asset_sha256,
             atlas_id=model.atlas_id,
             folder=folder,
         )
@@ -176,7 +177,7 @@ class Reconstructor:
 
     @property
     def _prior_knows_model(self) -> bool:
-        return self._records["prior"].face_model_sha256 is not None
+        return self._records["prior"].face_model_sha256 == self.model.asset_sha256
 
     def _complete(
         self, photo: Photo, face: AlignedFace, view: PhotoView, timer: StageTimer

@@ -14,11 +14,11 @@ from jaxtyping import Float
 from facelume.camera import CROP_SIZE_PX
 from facelume.errors import AssetError, UnreadableInputError, UsageError
 from facelume.face_model import FaceModel
-from facelume.face_model.sources import load_face_model
 from facelume.illumination import Lamps, resolve_light, shadowing_light
 from facelume.io.picture import decode_srgb, encode_srgb, load_png, save_png
 from facelume.io.result_folder import read_manifest
 from facelume.pipeline.posed_face import PosedFace
+from facelume.registration import registered_face_model
 from facelume.types import lock_arrays
 
 
@@ -163,7 +163,7 @@ def _require_same_atlas(face: SavedResult, giver: SavedResult) -> None:
 
 
 def _model_of(folder: Path, name: str, sha256: str) -> FaceModel:
-    model = load_face_model(name)
+    model = registered_face_model(name)
     if model.asset_sha256 != sha256:
         raise AssetError(
             f"{folder}: was made with another build of the face model {name!r}; reconstruct the photo again"

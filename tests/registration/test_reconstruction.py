@@ -1,0 +1,61 @@
+"""A photo with another face model, from the photo to the result folder and back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pygltflib
+import pytest
+
+from facelume import Reconstructor, read_result, relight
+from facelume.cli.main import main
+
+PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
+
+
+@pytest.fixture(params=["bfm", "flame"])
+def known(request, monkeypatch):
+    """Folder, truth and registration of a model that is found by its name."""
+    known = request.getfixturevalue(request.param)
+    monkeypatch.setenv("FACELUME_MODELS", str(known[0].parent))
+    return known
+
+
+def test_from_the_photo_to_the_result_and_a_new_light(known, tmp_path):
+    _, _, model = known
+    face = Reconstructor(device="cpu", face_model=model.name).reconstruct(PHOTO)
+    assert face.metrics["detail"].psnr_db > 22
+    assert face.metrics["coarse"].psnr_db > 19
+    assert not any("mesh follows the landmarks only" in warning for warning in face.warnings)
+    face.save(tmp_path / "result")
+    document = json.loads((tmp_path / "result" / "result.json").read_text())
+    assert document["face_model"] == model.name
+    assert document["face_model_sha256"] == model.asset_sha256
+    assert {name: len(values) for name, values in document["coefficients"].items()} == {
+        "identity": model.num_identity,
+        "expression": model.num_expression,
+        "albedo": model.num_albedo,
+        "pose": 6,
+    }
+    rig = pygltflib.GLTF2().load(str(tmp_path / "result" / "mesh.glb"))
+    assert rig.meshes[0].extras["targetNames"] == list(model.expression_names)
+    again = read_result(tmp_path / "result")
+    np.testing.assert_allclose(again.posed.vertices.numpy(), face.posed.vertices.numpy(), rtol=0, atol=1e-5)
+    relight(tmp_path / "result", tmp_path / "lit.png", light="left")
+    assert (tmp_path / "lit.png").stat().st_size > 1000
+
+
+def test_from_the_command_line(known, tmp_path, capsys):
+    name = known[2].name
+    assert main(["reconstruct", str(PHOTO), "--out", str(tmp_path), "--face-model", name]) == 0
+    assert (tmp_path / "astronaut" / "mesh.obj").is_file()
+    capsys.readouterr()
+
+
+def test_a_model_whose_files_are_absent_ends_with_status_4(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FACELUME_MODELS", str(tmp_path))
+    assert main(["reconstruct", str(PHOTO), "--out", str(tmp_path), "--face-model", "bfm2009"]) == 4
+    said = capsys.readouterr().err
+    assert "01_MorphableModel.mat" in said
+    assert "https://faces.dmi.unibas.ch/bfm/" in said
+    assert said.count("\n") == 1
