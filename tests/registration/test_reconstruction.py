@@ -52,6 +52,19 @@ def test_from_the_command_line(known, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_an_evaluation_measures_the_model_that_it_is_asked_for(known, tmp_path, capsys):
+    name = known[2].name
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / PHOTO.name).write_bytes(PHOTO.read_bytes())
+    where = ["--data", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", *where, "--face-model", name]) == 0
+    capsys.readouterr()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["run"]["options"]["face_model"] == name
+    (manifest,) = (tmp_path / "out").rglob("result.json")
+    assert json.loads(manifest.read_text())["face_model"] == name
+
+
 def test_a_model_whose_files_are_absent_ends_with_status_4(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FACELUME_MODELS", str(tmp_path))
     assert main(["reconstruct", str(PHOTO), "--out", str(tmp_path), "--face-model", "bfm2009"]) == 4

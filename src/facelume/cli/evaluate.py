@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facelume.choices import DeviceName, UvSize
+from facelume.choices import DeviceName, FaceModelName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json
 
 
@@ -22,6 +22,8 @@ class Evaluate:
     """Measure everyone, or only the people held out of training."""
     limit: int = 0
     """At most this many photos per set; 0 means all."""
+    face_model: FaceModelName = "open"
+    """Face model; all but "open" need files of yours, see `facelume face-model`."""
     uv_size: UvSize = 256
     """Texels along an edge of the albedo map."""
     device: DeviceName = "auto"
@@ -34,7 +36,9 @@ class Evaluate:
         from facelume.evaluation import EvaluationOptions, describe_unread, evaluate
         from facelume.pipeline import Reconstructor
 
-        options = EvaluationOptions(split=self.split, limit=self.limit, uv_size=self.uv_size)
+        options = EvaluationOptions(
+            split=self.split, limit=self.limit, uv_size=self.uv_size, face_model=self.face_model
+        )
         for line in describe_unread(self.data):
             log(line)
         with progress("photos", 1) as (bar, task):
@@ -42,7 +46,9 @@ class Evaluate:
                 self.data,
                 self.out,
                 options,
-                reconstructor=Reconstructor(device=self.device, uv_size=self.uv_size),
+                reconstructor=Reconstructor(
+                    device=self.device, uv_size=self.uv_size, face_model=self.face_model
+                ),
                 on_photo=lambda done, total: bar.update(task, completed=done, total=total),
             )
         if self.json:

@@ -36,11 +36,13 @@ class EvaluationOptions:
         split: ``validation`` keeps the people held out of training, ``all`` keeps everyone.
         limit: At most this many photos per set, evenly spread, people in groups whole; 0 means no limit.
         uv_size: Texels of an edge of the maps.
+        face_model: Name of the face model.
     """
 
     split: str = "all"
     limit: int = 0
     uv_size: int = 256
+    face_model: str = "open"
 
 
 def select(references: Sequence[PhotoReference], options: EvaluationOptions) -> list[PhotoReference]:
@@ -113,7 +115,7 @@ def evaluate(
         raise UsageError(
             f"{out}: cannot be written ({error.strerror or error}); choose another folder", arguments=("out",)
         ) from error
-    reconstructor = reconstructor or Reconstructor(uv_size=options.uv_size)
+    reconstructor = reconstructor or Reconstructor(uv_size=options.uv_size, face_model=options.face_model)
     rows = []
     with log:
         for done, reference in enumerate(references, start=1):
