@@ -10,6 +10,9 @@ from typing import Literal
 FaceModelName = Literal["open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict"]
 """Face models, the included one first; ``face_model.sources`` loads each of them."""
 
+TopologyName = Literal["open", "source"]
+"""Whether a result also has the mesh that the face model has of its own."""
+
 UvSize = Literal[256, 512, 1024, 2048]
 """Texels along an edge of the albedo map."""
 

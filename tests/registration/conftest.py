@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from facelume.face_model import FaceModel, load_open_face_model
-from facelume.face_model.licensed.assemble import MissingPartWarning
 from facelume.reflectance import srgb_from_linear
 from facelume.registration import registered_face_model
 from facelume.types import EYE_PARTS, FacePart
@@ -173,8 +172,7 @@ def bfm(open_head, tmp_path_factory) -> tuple[Path, Head, FaceModel]:
     """Folder, truth and registration of a face mask with colours and statistical expressions."""
     folder, head = tmp_path_factory.mktemp("models") / "bfm2019", face_mask(open_head)
     write_bfm2019(folder, head, open_head)
-    with pytest.warns(MissingPartWarning):
-        return folder, head, registered_face_model("bfm2019", folder)
+    return folder, head, registered_face_model("bfm2019", folder)
 
 
 @pytest.fixture(scope="session")
@@ -182,5 +180,4 @@ def flame(open_head, tmp_path_factory) -> tuple[Path, Head, FaceModel]:
     """Folder, truth and registration of a whole head with eyeballs, without colours."""
     folder, head = tmp_path_factory.mktemp("models") / "flame2020", whole_head(open_head)
     write_flame(folder, head, open_head)
-    with pytest.warns(MissingPartWarning):
-        return folder, head, registered_face_model("flame2020", folder)
+    return folder, head, registered_face_model("flame2020", folder)

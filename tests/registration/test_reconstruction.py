@@ -9,6 +9,11 @@ import pytest
 
 from facelume import Reconstructor, read_result, relight
 from facelume.cli.main import main
+from facelume.io.obj import read_obj_geometry
+from facelume.io.picture import load_png
+from facelume.io.ply import vertex_colours
+from facelume.registration import load_original
+from facelume.types import Mesh
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.png"
 
@@ -31,6 +36,8 @@ def test_from_the_photo_to_the_result_and_a_new_light(known, tmp_path):
     document = json.loads((tmp_path / "result" / "result.json").read_text())
     assert document["face_model"] == model.name
     assert document["face_model_sha256"] == model.asset_sha256
+    assert document["face_model_from_open"] == list(model.from_open)
+    assert "teeth and inner mouth" in model.from_open
     assert {name: len(values) for name, values in document["coefficients"].items()} == {
         "identity": model.num_identity,
         "expression": model.num_expression,
@@ -50,6 +57,39 @@ def test_from_the_command_line(known, tmp_path, capsys):
     assert main(["reconstruct", str(PHOTO), "--out", str(tmp_path), "--face-model", name]) == 0
     assert (tmp_path / "astronaut" / "mesh.obj").is_file()
     capsys.readouterr()
+
+
+def test_the_models_own_mesh_and_atlas_can_be_had_too(known, tmp_path, capsys):
+    """Each of its vertices lies where the same place of the open head lies; both atlases show one colour."""
+    folder, head, model = known
+    command = ["reconstruct", str(PHOTO), "--out", str(tmp_path), "--face-model", model.name]
+    assert main([*command, "--topology", "source"]) == 0
+    original = load_original(model.name, folder)
+    own = read_obj_geometry(tmp_path / "astronaut" / "mesh_source.obj")
+    assert np.array_equal(np.sort(own.triangles.ravel()), np.sort(original.topology.faces.numpy().ravel()))
+    result = read_result(tmp_path / "astronaut")
+    expected = original.shape(result.posed.identity, result.posed.expression).numpy()
+    np.testing.assert_allclose(own.vertices, expected, rtol=0, atol=2e-6)
+    theirs = result.posed.vertices.numpy()[head.origin]
+    assert 1000 * np.median(np.linalg.norm(own.vertices - theirs, axis=1)) < 2
+    albedo = load_png(tmp_path / "astronaut" / "albedo_source.png")
+    assert albedo.shape == (256, 256, 3)
+    mesh = Mesh(own.vertices, own.triangles, own.uvs * (1, -1) + (0, 1), own.uv_triangles)
+    open_albedo = load_png(tmp_path / "astronaut" / "albedo.png")
+    colours = vertex_colours(mesh, albedo).astype(float)
+    open_colours = vertex_colours(result.posed.mesh(result.posed.vertices), open_albedo)[head.origin]
+    if model.name == "bfm2019":  # the miniature FLAME's atlas is a projection: front over back
+        assert np.median(np.abs(colours - open_colours)) < 6
+    first = capsys.readouterr()
+    assert main([*command, "--topology", "source"]) == 0
+    assert "already there, kept" in capsys.readouterr().err
+    assert "already there" not in first.err
+
+
+def test_the_open_model_has_no_other_topology(tmp_path, capsys):
+    command = ["reconstruct", str(PHOTO), "--out", str(tmp_path), "--topology", "source"]
+    assert main(command) == 2
+    assert "--topology" in capsys.readouterr().err
 
 
 def test_an_evaluation_measures_the_model_that_it_is_asked_for(known, tmp_path, capsys):

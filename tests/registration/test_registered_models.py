@@ -6,11 +6,9 @@ import torch
 
 from facelume.errors import AssetError
 from facelume.face_model import FaceModel
-from facelume.face_model.licensed.assemble import MissingPartWarning
-from facelume.face_model.sources import load_face_model
 from facelume.geometry import TriangleSurface
 from facelume.networks.builders import PRIOR_BUILDERS
-from facelume.registration import register
+from facelume.registration import load_original, register
 from facelume.types import EYE_PARTS, FacePart, is_part
 from facelume.uv import resize_map, texel_map
 from facelume.weights import build_and_load
@@ -20,8 +18,7 @@ MM_PER_M = 1000
 
 def original_of(fixture) -> FaceModel:
     folder, _, model = fixture
-    with pytest.warns(MissingPartWarning):
-        return load_face_model(model.name, folder)
+    return load_original(model.name, folder)
 
 
 @pytest.fixture(params=["bfm", "flame"])

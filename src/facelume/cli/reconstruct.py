@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from facelume.choices import DeviceName, FaceModelName, UvSize
+from facelume.choices import DeviceName, FaceModelName, TopologyName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json, with_options
 from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
@@ -30,6 +30,8 @@ class Reconstruct:
     """Folder that receives one folder per photo, named after it."""
     face_model: FaceModelName = "open"
     """Face model; all but "open" need files of yours, see `facelume face-model`."""
+    topology: TopologyName = "open"
+    """"source" also writes the face on the mesh and atlas that the face model has of its own."""
     uv_size: UvSize = 256
     """Texels along an edge of the albedo map."""
     device: DeviceName = "auto"
@@ -49,7 +51,9 @@ class Reconstruct:
         from facelume.io.leftovers import clear_leftovers
         from facelume.pipeline import Reconstructor
 
-        reconstructor = Reconstructor(device=self.device, uv_size=self.uv_size, face_model=self.face_model)
+        reconstructor = Reconstructor(
+            device=self.device, uv_size=self.uv_size, face_model=self.face_model, topology=self.topology
+        )
         for restored in clear_leftovers(self.out):
             log(f"{restored}: put back; a run was stopped while it replaced this result")
         for photo in photos:

@@ -19,6 +19,7 @@ OPTIONS = {
     "coarse": "--coarse",
     "data": "--data",
     "device": "--device",
+    "face_model": "--face-model",
     "light": "--light",
     "light_from": "--light-from",
     "out": "--out",
@@ -26,6 +27,7 @@ OPTIONS = {
     "shadows": "--shadows",
     "split": "--split",
     "target": "--out",
+    "topology": "--topology",
 }
 """The option that stands for each argument that an error of the library may ask to change."""
 

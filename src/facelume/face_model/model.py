@@ -88,6 +88,7 @@ class FaceModel:
         albedo: Albedo basis, if the model has one.
         expression_limits: Smallest and largest useful value of each expression; ``None``: [0, 1] for all.
             Statistical expressions (standard deviations) have infinite limits.
+        from_open: What a model on the open head has from the open model because it lacks its own.
         landmark_rows: Derived: the dense landmarks at zero coefficients, then their change per coefficient,
             metres, model axes; no landmarks where the model has none.
     """
@@ -106,6 +107,7 @@ class FaceModel:
     uv_masks: dict[str, Float[Tensor, "256 256"]]
     albedo: AlbedoSpace | None
     expression_limits: Float[Tensor, "E 2"] | None = None
+    from_open: tuple[str, ...] = ()
     landmark_rows: Float[Tensor, "K1 L 3"] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:

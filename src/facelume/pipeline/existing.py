@@ -11,7 +11,7 @@ from facelume.errors import UnreadableInputError, UsageError
 from facelume.io.photo import Photo, hash_photo
 from facelume.io.result_folder import MANIFEST_NAME, read_manifest
 from facelume.pipeline.reconstructor import Reconstructor
-from facelume.pipeline.result_files import RESULT_FILES
+from facelume.pipeline.result_files import RESULT_FILES, SOURCE_FILES
 from facelume.version import __version__
 
 
@@ -42,7 +42,8 @@ def finished_results(
         "uv_size": reconstructor.uv_size,
     }
     sha256 = hash_photo(photo)
-    first = _matching(target, sha256, expected)
+    wanted = RESULT_FILES + (SOURCE_FILES if reconstructor.topology == "source" else ())
+    first = _matching(target, sha256, expected, wanted)
     if first is None:
         return []
     folders = [target]
@@ -51,7 +52,7 @@ def finished_results(
         if num_faces is None:
             return []
         folders = face_folders(target, num_faces)
-    if any(_matching(folder, sha256, expected) is None for folder in folders):
+    if any(_matching(folder, sha256, expected, wanted) is None for folder in folders):
         return []
     return folders
 
@@ -100,11 +101,13 @@ def remove_stale_faces(target: Path, photo: Photo, num_faces: int) -> list[Path]
     return removed
 
 
-def _matching(folder: Path, sha256: str, expected: dict[str, Any]) -> dict[str, Any] | None:
+def _matching(
+    folder: Path, sha256: str, expected: dict[str, Any], wanted: tuple[str, ...]
+) -> dict[str, Any] | None:
     try:
         manifest = read_manifest(folder)
     except UnreadableInputError:
         return None
     same = all(manifest.get(key) == value for key, value in expected.items())
-    same = same and all((folder / name).is_file() for name in RESULT_FILES)
+    same = same and all((folder / name).is_file() for name in wanted)
     return manifest if same and manifest.get("input", {}).get("sha256") == sha256 else None

@@ -16,6 +16,7 @@ from facelume.illumination import Lamps, Light, shadowing_light, unit_light
 from facelume.io.picture import encode_srgb
 from facelume.metrics import ImageFidelity, image_fidelity
 from facelume.pipeline.posed_face import PosedFace
+from facelume.registration import SourceMesh
 from facelume.types import Mesh, lock_arrays, read_only
 
 LIGHT_MAP_SIZE = 256
@@ -118,6 +119,7 @@ class FaceResult:
         weights: Hash of each weight file used, by id.
         timings_s: Seconds per stage.
         warnings: What the user should know about this face.
+        source_mesh: The same face on the mesh of the face model's official files, if that was asked for.
     """
 
     posed: PosedFace = field(repr=False)
@@ -130,6 +132,7 @@ class FaceResult:
     weights: Mapping[str, str]
     timings_s: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    source_mesh: SourceMesh | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from facelume.camera import CROP_FACE_SIZE_PX
-from facelume.choices import DeviceName, UvSize
+from facelume.choices import DeviceName, TopologyName, UvSize
 from facelume.detection import FaceLocator, NetworkLocator
 from facelume.errors import NoFaceError, UsageError
 from facelume.face_model import FaceModel, load_open_face_model
@@ -40,13 +40,14 @@ from facelume.refinement.inputs import (
 )
 from facelume.refinement.refine import RefinerInput, resize_input
 from facelume.refinement.stage import RefinedFace, refine_face
-from facelume.registration import registered_face_model
+from facelume.registration import SourceTopology, load_original, registered_face_model
 from facelume.types import on_device
 from facelume.uv import resize_map
 from facelume.weights import WeightRecord, build_and_load, find_record
 
 PhotoSource = str | Path | Image.Image | np.ndarray | Photo
 _UV_SIZES = get_args(UvSize)
+_TOPOLOGIES = get_args(TopologyName)
 _FEW_TEXELS_SEEN = 0.15
 _MUCH_CUT_OFF = 0.05
 _NO_COLOUR = 0.03
@@ -62,6 +63,7 @@ class Reconstructor:
         uv_size: Texels along an edge of the albedo map: 256, 512, 1024 or 2048.
         face_model: Name of the face model, see ``facelume face-model``. All but ``open`` are laid on the open
             model's head, once (:func:`facelume.registration.registered_face_model`).
+        topology: ``source`` gives each result the mesh and atlas of the face model's official files, too.
         weights: Folder of weights that comes before the package's.
         locator: Finds faces, on whatever device it was made for; default: the package's own, on ``device``.
 
@@ -76,15 +78,27 @@ class Reconstructor:
         device: DeviceName = "auto",
         uv_size: int = 256,
         face_model: str = "open",
+        topology: TopologyName = "open",
         weights: str | Path | None = None,
         locator: FaceLocator | None = None,
     ) -> None:
         if uv_size not in _UV_SIZES:
             raise UsageError(f"uv_size must be one of {', '.join(map(str, _UV_SIZES))}, not {uv_size}")
+        if topology not in _TOPOLOGIES:
+            raise UsageError(f"topology must be one of {', '.join(_TOPOLOGIES)}, not {topology!r}")
+        if topology == "source" and face_model == "open":
+            raise UsageError(
+                "the open model has no other topology: name another face_model, or leave topology out",
+                arguments=("topology", "face_model"),
+            )
         folder = None if weights is None else Path(weights)
         self.device = _choose_device(device)
         self.uv_size = uv_size
         model, open_head = registered_face_model(face_model), load_open_face_model()
+        self.topology = topology
+        self._source: SourceTopology | None = None
+        if topology == "source":
+            self._source = SourceTopology(load_original(face_model), model)
         self._records: dict[str, WeightRecord] = {}
         prior, self._records["prior"] = build_and_load(
             "prior",
@@ -203,6 +217,10 @@ class Reconstructor:
             refined = refine_face(self._refiner, in_photo, prepared, self._basis)
         with timer.stage("maps"):
             maps = _public_maps(refined, prepared.maps, self.uv_size)
+        source_mesh = None
+        if self._source is not None:
+            with timer.stage("source"):
+                source_mesh = self._source.face(posed.identity, posed.expression, maps.albedo)
         return Reconstruction(
             posed=posed,
             maps=maps,
@@ -213,6 +231,7 @@ class Reconstructor:
             photo=view,
             weights=self.weights,
             timings_s=timer.seconds,
+            source_mesh=source_mesh,
             warnings=tuple(
                 _warnings(face, self._limits, maps.visibility, _cut_off(posed, face, view))
                 + _warnings_of_colour(prepared)

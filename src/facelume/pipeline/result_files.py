@@ -30,6 +30,9 @@ RESULT_FILES = (
 )
 """Every file of a whole result folder."""
 
+SOURCE_FILES = ("mesh_source.obj", "mesh_source.mtl", "albedo_source.png")
+"""Further files of a face on its model's own mesh."""
+
 
 def save_result(face: FaceResult, target: Path, *, meshes: bool, overwrite: bool) -> Path:
     """Writes the folder atomically, see ``Reconstruction.save``."""
@@ -69,6 +72,7 @@ def manifest(face: FaceResult) -> dict[str, Any]:
         },
         "face_model": face.posed.model.name,
         "face_model_sha256": face.posed.model.asset_sha256,
+        "face_model_from_open": list(face.posed.model.from_open),
         "uv_size": face.albedo.shape[0],
         "crop": {"photo_from_crop": face.crop.photo_from_crop.tolist()},
         "camera": {
@@ -134,6 +138,10 @@ def _save_meshes(face: FaceResult, folder: Path) -> None:
     normals = posed.normals(posed.vertices)
     save_obj(folder / "mesh.obj", face.mesh, normals, face_part, "albedo.png")
     save_ply(folder / "mesh.ply", face.mesh, normals, vertex_colours(face.mesh, albedo_srgb))
+    own = face.source_mesh
+    if own is not None:
+        save_obj(folder / "mesh_source.obj", own.mesh, own.normals, own.face_part, "albedo_source.png")
+        save_png(folder / "albedo_source.png", encode_srgb(own.albedo))
 
 
 def rig(face: FaceResult, albedo_srgb: UInt8[np.ndarray, "S S 3"]) -> RiggedFace:

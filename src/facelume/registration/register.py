@@ -34,12 +34,10 @@ class Registered:
     Attributes:
         model: The model; its atlas, parts and landmarks are the open model's.
         wrapped: Where each vertex lies on the mean of the original.
-        from_open: What the original lacks and the open model gave.
     """
 
     model: FaceModel
     wrapped: Wrap
-    from_open: tuple[str, ...]
 
 
 def register(
@@ -109,8 +107,9 @@ def register(
         ),
         symmetry=None,
         albedo=albedo,
+        from_open=tuple(from_open),
     )
-    return Registered(model, wrapped, tuple(from_open))
+    return Registered(model, wrapped)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import warnings
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,6 +15,7 @@ import torch
 from facelume.errors import AssetError
 from facelume.face_model import FaceModel, LinearShape, load_open_face_model
 from facelume.face_model.licensed.albedo_maps import AlbedoMaps
+from facelume.face_model.licensed.assemble import MissingPartWarning
 from facelume.face_model.licensed.source import files_digest
 from facelume.face_model.model import unchanged_subdivision
 from facelume.face_model.sources import OPEN, face_model_source, load_face_model
@@ -57,32 +59,48 @@ def registered_face_model(name: str, folder: Path | None = None) -> FaceModel:
     if stored is not None:
         return stored
     _LOG.info("laying face model %s on the open model's head; this is done once", name)
-    original = load_face_model(name, folder)
+    original = load_original(name, folder)
     network, _ = build_and_load(record.id, PRIOR_BUILDERS)
     with torch.inference_mode():
         registered = register(original, open_head, network, asset_sha256=digest)
     model = registered.model
     try:
-        _write(path, model, has_own_albedo="albedo" not in registered.from_open)
+        _write(path, model)
     except OSError as error:
         _LOG.warning("the registration of %s is not kept: %s cannot be written (%s)", name, path, error)
     return model
 
 
-def _write(path: Path, model: FaceModel, *, has_own_albedo: bool) -> None:
+def load_original(name: str, folder: Path | None = None) -> FaceModel:
+    """A face model with its own mesh; what it lacks it gets on the open head, so no word of that.
+
+    Args:
+        name: Its name.
+        folder: Folder with the official files; ``$FACELUME_MODELS/<name>`` if not given.
+
+    Raises:
+        UsageError: No model has this name.
+        AssetError: Files are missing or damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingPartWarning)
+        return load_face_model(name, folder)
+
+
+def _write(path: Path, model: FaceModel) -> None:
     arrays = {
         "asset_sha256": np.array(model.asset_sha256),
         "name": np.array(model.name),
         "licence": np.array(model.licence),
         "num_identity": np.array(model.num_identity),
         "expression_names": np.array(model.expression_names),
+        "from_open": np.array(model.from_open),
         "mean_m": model.linear.mean.numpy(),
         "basis_mm": (model.linear.basis * _MM_PER_M).half().numpy(),
     }
     if model.expression_limits is not None:
         arrays["expression_limits"] = model.expression_limits.numpy()
-    if has_own_albedo:
-        assert isinstance(model.albedo, AlbedoMaps)
+    if isinstance(model.albedo, AlbedoMaps):
         arrays |= {
             "albedo_mean": model.albedo.mean.numpy(),
             "albedo_basis": model.albedo.basis.half().numpy(),
@@ -127,4 +145,5 @@ def _read(path: Path, open_head: FaceModel, digest: str) -> FaceModel | None:
         ),
         symmetry=None,
         albedo=albedo,
+        from_open=tuple(str(part) for part in arrays["from_open"]),
     )
