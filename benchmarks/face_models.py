@@ -1,12 +1,13 @@
 """How near a face model laid on the open head stays to its own surface, millimetres.
 
-    python benchmarks/face_models.py --ict data/ict_facekit/identity.npz
+    python benchmarks/face_models.py --ict data/ict_facekit/identity.npz --out models/ict_shapes
     python benchmarks/face_models.py --models bfm2009 flame2023
 
 Random people of each model (identity and, if the model has some, expressions of 0 to 1) as its own mesh and
 as the registered one; distances on the face front that is seen from the front and from 40 degrees to both
 sides, from each vertex of the registered mesh to the model's surface and back. Prints one JSON object. Models
-are read from $FACELUME_MODELS; ``--ict`` reads ICT-FaceKit's shapes from one archive.
+are read from $FACELUME_MODELS; ``--ict`` makes one of the shapes of ICT-FaceKit and writes it to ``--out``,
+where ``facelume evaluate --face-model`` finds it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,52 +23,47 @@ from torch import Tensor
 
 from facelume.camera import CROP_CAMERA, CROP_FACE_DEPTH_M, cam_from_pose
 from facelume.face_model import FaceModel, load_open_face_model
-from facelume.face_model.licensed.assemble import MissingPartWarning, ModelParts, assemble
+from facelume.face_model.licensed.assemble import CORNERS_TO_EYE_M
 from facelume.face_model.licensed.ict import ICT, OFFICIAL_LAYOUT
-from facelume.face_model.sources import load_face_model
+from facelume.face_model.licensed.plain import PLAIN_NAME
 from facelume.geometry import TriangleSurface
 from facelume.networks.builders import PRIOR_BUILDERS
 from facelume.raster import geometry_buffers
-from facelume.registration import register
+from facelume.registration import load_original, register
 from facelume.types import FacePart, Topology
 from facelume.weights import build_and_load
 
 MM_PER_M = 1000
 YAWS_RAD = (-0.7, 0.0, 0.7)
 PICTURE_PX = 448
-CORNERS_TO_EYE_M = 0.010
 
 
-def read_ict_shapes(path: Path, num_identity: int = 80) -> FaceModel:
-    """ICT-FaceKit's face and head without eyes and mouth: neutral mesh and identities of an archive."""
-    with np.load(path, allow_pickle=False) as archive:
-        vertices = archive["neutral_cm"].astype(np.float64) / 100
-        identity = archive["identity_cm"][:num_identity].astype(np.float64) / 100
-        quads = archive["quads"].astype(np.int64)
+def write_ict_shapes(archive: Path, folder: Path, num_identity: int = 80) -> None:
+    """ICT-FaceKit's face and head without eyes and mouth as a ``linear_head.npz``.
+
+    Args:
+        archive: Its neutral mesh and identities, see docs/data.md.
+        folder: Receives the file.
+        num_identity: Components to keep.
+    """
+    with np.load(archive, allow_pickle=False) as arrays:
+        mean = arrays["neutral_cm"].astype(np.float64) / 100
+        identity = arrays["identity_cm"][:num_identity].astype(np.float32) / 100
+        quads = arrays["quads"].astype(np.int64)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    eyes = vertices[np.array(OFFICIAL_LAYOUT.landmarks68)[36:48]].mean(axis=0)
-    span = np.ptp(vertices[:, :2], axis=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MissingPartWarning)
-        return assemble(
-            ICT,
-            [path],
-            ModelParts(
-                mean=vertices,
-                identity=identity,
-                expression=np.zeros((0, *vertices.shape)),
-                expression_names=(),
-                expression_limits=(),
-                eyes_middle=eyes - (0.0, 0.0, CORNERS_TO_EYE_M),
-                faces=faces,
-                uvs=(vertices[:, :2] - vertices[:, :2].min(axis=0)) / span,
-                uv_faces=faces,
-                face_part=np.zeros(len(faces), np.uint8),
-                face_front=faces.max(axis=1) < OFFICIAL_LAYOUT.narrow_face[1],
-                landmarks68=None,
-                colours=None,
-            ),
-        )
+    eyes = mean[np.array(OFFICIAL_LAYOUT.landmarks68)[36:48]].mean(axis=0) - (0.0, 0.0, CORNERS_TO_EYE_M)
+    uvs = (mean[:, :2] - mean[:, :2].min(axis=0)) / np.ptp(mean[:, :2], axis=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        folder / PLAIN_NAME,
+        mean=mean,
+        identity=identity,
+        faces=faces,
+        eyes_middle=eyes,
+        uvs=uvs,
+        uv_faces=faces,
+        licence=np.array(f"{ICT.licence} ({ICT.url})"),
+    )
 
 
 def seen_front(topology: Topology, vertices: Tensor) -> np.ndarray:
@@ -132,6 +127,7 @@ def command_line() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--ict", type=Path, help="ICT-FaceKit's shapes in one archive")
+    parser.add_argument("--out", type=Path, default=Path("ict_shapes"), help="folder for that model")
     parser.add_argument("--models", nargs="*", default=(), help="names of face models")
     parser.add_argument("--people", type=int, default=20, help="random people of each")
     return parser
@@ -141,10 +137,12 @@ def main() -> None:
     """Run the benchmark."""
     arguments = command_line().parse_args()
     figures = {}
+    names = list(arguments.models)
     if arguments.ict is not None:
-        figures["ict"] = measure(read_ict_shapes(arguments.ict), arguments.people)
-    for name in arguments.models:
-        figures[name] = measure(load_face_model(name), arguments.people)
+        write_ict_shapes(arguments.ict, arguments.out)
+        names.insert(0, str(arguments.out))
+    for name in names:
+        figures[name] = measure(load_original(name), arguments.people)
     print(json.dumps(figures, indent=2))
 
 

@@ -92,6 +92,14 @@ def test_the_open_model_has_no_other_topology(tmp_path, capsys):
     assert "--topology" in capsys.readouterr().err
 
 
+def test_a_folder_may_stand_for_the_name(known, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("FACELUME_MODELS")
+    folder = known[0]
+    assert main(["reconstruct", str(PHOTO), "--out", str(tmp_path), "--face-model", str(folder)]) == 0
+    assert read_result(tmp_path / "astronaut").posed.model.name == str(folder.resolve())
+    capsys.readouterr()
+
+
 def test_an_evaluation_measures_the_model_that_it_is_asked_for(known, tmp_path, capsys):
     name = known[2].name
     (tmp_path / "photos").mkdir()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facelume.choices import DeviceName, FaceModelName, UvSize
+from facelume.choices import DeviceName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json
 
 
@@ -22,8 +22,8 @@ class Evaluate:
     """Measure everyone, or only the people held out of training."""
     limit: int = 0
     """At most this many photos per set; 0 means all."""
-    face_model: FaceModelName = "open"
-    """Face model; all but "open" need files of yours, see `facelume face-model`."""
+    face_model: str = "open"
+    """Face model, or a folder with its files; all but "open" need files of yours: `facelume face-model`."""
     uv_size: UvSize = 256
     """Texels along an edge of the albedo map."""
     device: DeviceName = "auto"

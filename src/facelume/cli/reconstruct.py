@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from facelume.choices import DeviceName, FaceModelName, TopologyName, UvSize
+from facelume.choices import DeviceName, TopologyName, UvSize
 from facelume.cli.reporting import log, progress, say, say_json, with_options
 from facelume.errors import FacelumeError, UnreadableInputError, UsageError
 
@@ -28,8 +28,8 @@ class Reconstruct:
     """Photos, or folders of photos."""
     out: Path
     """Folder that receives one folder per photo, named after it."""
-    face_model: FaceModelName = "open"
-    """Face model; all but "open" need files of yours, see `facelume face-model`."""
+    face_model: str = "open"
+    """Face model, or a folder with its files; all but "open" need files of yours: `facelume face-model`."""
     topology: TopologyName = "open"
     """"source" also writes the face on the mesh and atlas that the face model has of its own."""
     uv_size: UvSize = 256

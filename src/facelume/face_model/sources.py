@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from facelume.face_model.licensed.bfm2009 import BFM2009, load_bfm2009
 from facelume.face_model.licensed.bfm_h5 import BFM2017, BFM2019, load_bfm_h5
 from facelume.face_model.licensed.flame import FLAME2020, FLAME2023, load_flame
 from facelume.face_model.licensed.ict import ICT, load_ict
+from facelume.face_model.licensed.plain import PLAIN_NAME, load_plain, plain_source
 from facelume.face_model.licensed.source import FaceModelSource
 from facelume.face_model.model import FaceModel
 from facelume.face_model.open_model import load_open_face_model
@@ -38,19 +40,21 @@ def face_model_sources() -> tuple[FaceModelSource, ...]:
 def face_model_source(name: str) -> FaceModelSource:
     """Where a face model comes from.
 
+    Args:
+        name: One of the names of :func:`face_model_sources`, or a folder with the official files of one of
+            them or with a ``linear_head.npz`` (``licensed/plain.py``); the folder is then the model's name.
+
     Raises:
-        UsageError: If no model has this name.
+        UsageError: If no model has this name, or the folder holds none.
     """
-    if name not in _LOADERS:
-        raise UsageError(f"no face model named {name!r}: choose from {', '.join(_LOADERS)}")
-    return _LOADERS[name][0]
+    return _found(name)[0]
 
 
 def load_face_model(name: str, folder: Path | None = None) -> FaceModel:
     """Load a face model by name, with its own mesh and atlas.
 
     Args:
-        name: One of the names of :func:`face_model_sources`.
+        name: As in :func:`face_model_source`.
         folder: Folder with the official files of a licensed model; ``$FACELUME_MODELS/<name>`` if not given,
             where ``FACELUME_MODELS`` defaults to ``~/.cache/facelume/models``.
 
@@ -58,4 +62,35 @@ def load_face_model(name: str, folder: Path | None = None) -> FaceModel:
         UsageError: If no model has this name.
         AssetError: If files are missing, damaged or not what they should be.
     """
-    return _LOADERS[face_model_source(name).name][1](folder)
+    return _found(name)[1](folder)
+
+
+def _found(name: str) -> tuple[FaceModelSource, Callable[[Path | None], FaceModel]]:
+    if name in _LOADERS:
+        return _LOADERS[name]
+    place = Path(name).expanduser()
+    if not place.is_dir():
+        known = ", ".join(_LOADERS)
+        raise UsageError(
+            f"no face model named {name!r}: choose from {known}, or name a folder that holds one"
+        )
+    if (place / PLAIN_NAME).is_file():
+        return plain_source(place), lambda folder: load_plain(folder or place)
+    for source, load in _LOADERS.values():
+        if not source.is_included and not source.missing(place):
+            return _in_folder(source, load, place)
+    raise UsageError(
+        f"{place} holds no complete face model; see docs/licensed_models.md for the files of each"
+    )
+
+
+def _in_folder(
+    source: FaceModelSource, load: Callable[[Path | None], FaceModel], place: Path
+) -> tuple[FaceModelSource, Callable[[Path | None], FaceModel]]:
+    """An official model that is named by its folder: results then say where it was."""
+    name = str(place.resolve())
+
+    def load_there(folder: Path | None) -> FaceModel:
+        return dataclasses.replace(load(folder or place), name=name)
+
+    return dataclasses.replace(source, name=name), load_there

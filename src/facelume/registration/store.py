@@ -39,8 +39,8 @@ def registered_face_model(name: str, folder: Path | None = None) -> FaceModel:
     cannot be written, the result is not kept, with a warning in the log.
 
     Args:
-        name: Name of a face model, see :func:`facelume.face_model.sources.face_model_sources`; ``open`` is
-            the open model itself.
+        name: Name of a face model or a folder that holds one, see
+            :func:`facelume.face_model.sources.face_model_source`; ``open`` is the open model itself.
         folder: Folder with the official files; ``$FACELUME_MODELS/<name>`` if not given.
 
     Raises:
@@ -55,7 +55,7 @@ def registered_face_model(name: str, folder: Path | None = None) -> FaceModel:
     record = find_record("prior")[0]
     digest = registration_digest(files_digest(files), open_head, record.sha256)
     path = files[0].parent / STORE_NAME
-    stored = _read(path, open_head, digest)
+    stored = _read(path, source.name, open_head, digest)
     if stored is not None:
         return stored
     _LOG.info("laying face model %s on the open model's head; this is done once", name)
@@ -90,7 +90,6 @@ def load_original(name: str, folder: Path | None = None) -> FaceModel:
 def _write(path: Path, model: FaceModel) -> None:
     arrays = {
         "asset_sha256": np.array(model.asset_sha256),
-        "name": np.array(model.name),
         "licence": np.array(model.licence),
         "num_identity": np.array(model.num_identity),
         "expression_names": np.array(model.expression_names),
@@ -113,7 +112,7 @@ def _write(path: Path, model: FaceModel) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path, open_head: FaceModel, digest: str) -> FaceModel | None:
+def _read(path: Path, name: str, open_head: FaceModel, digest: str) -> FaceModel | None:
     """The stored model, or None where there is none, or one of other files, networks or another version."""
     if not path.is_file():
         return None
@@ -134,7 +133,7 @@ def _read(path: Path, open_head: FaceModel, digest: str) -> FaceModel | None:
     mean = torch.from_numpy(arrays["mean_m"])
     return dataclasses.replace(
         open_head,
-        name=arrays["name"].item(),
+        name=name,
         asset_sha256=digest,
         licence=arrays["licence"].item(),
         num_identity=arrays["num_identity"].item(),
