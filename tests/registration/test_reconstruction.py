@@ -9,6 +9,8 @@ import pytest
 
 from facelume import Reconstructor, read_result, relight
 from facelume.cli.main import main
+from facelume.errors import UsageError
+from facelume.face_model import load_open_face_model
 from facelume.io.obj import read_obj_geometry
 from facelume.io.picture import load_png
 from facelume.io.ply import vertex_colours
@@ -89,6 +91,8 @@ def test_the_models_own_mesh_and_atlas_can_be_had_too(known, tmp_path, capsys):
 def test_the_open_model_has_no_other_topology(tmp_path, capsys):
     command = ["reconstruct", str(PHOTO), "--out", str(tmp_path), "--topology", "source"]
     assert main(command) == 2
+    with pytest.raises(UsageError, match="no other topology"):
+        Reconstructor(face_model=load_open_face_model(), topology="source")
     assert "--topology" in capsys.readouterr().err
 
 

@@ -61,8 +61,10 @@ class Reconstructor:
     Args:
         device: Where all networks and maps are computed; ``auto`` takes a GPU if there is one.
         uv_size: Texels along an edge of the albedo map: 256, 512, 1024 or 2048.
-        face_model: Name of the face model, see ``facelume face-model``. All but ``open`` are laid on the open
-            model's head, once (:func:`facelume.registration.registered_face_model`).
+        face_model: Name of the face model, see ``facelume face-model``, or a folder with its files. All but
+            ``open`` are laid on the open model's head, once
+            (:func:`facelume.registration.registered_face_model`). Or a face model that has that head and
+            atlas already, with an albedo of its own for example.
         topology: ``source`` gives each result the mesh and atlas of the face model's official files, too.
         weights: Folder of weights that comes before the package's.
         locator: Finds faces, on whatever device it was made for; default: the package's own, on ``device``.
@@ -77,7 +79,7 @@ class Reconstructor:
         *,
         device: DeviceName = "auto",
         uv_size: int = 256,
-        face_model: str = "open",
+        face_model: str | FaceModel = "open",
         topology: TopologyName = "open",
         weights: str | Path | None = None,
         locator: FaceLocator | None = None,
@@ -86,18 +88,19 @@ class Reconstructor:
             raise UsageError(f"uv_size must be one of {', '.join(map(str, _UV_SIZES))}, not {uv_size}")
         if topology not in _TOPOLOGIES:
             raise UsageError(f"topology must be one of {', '.join(_TOPOLOGIES)}, not {topology!r}")
-        if topology == "source" and face_model == "open":
+        if topology == "source" and (face_model == "open" or isinstance(face_model, FaceModel)):
             raise UsageError(
-                "the open model has no other topology: name another face_model, or leave topology out",
+                "this model has no other topology: name another face_model, or leave topology out",
                 arguments=("topology", "face_model"),
             )
         folder = None if weights is None else Path(weights)
         self.device = _choose_device(device)
         self.uv_size = uv_size
-        model, open_head = registered_face_model(face_model), load_open_face_model()
+        open_head = load_open_face_model()
+        model = face_model if isinstance(face_model, FaceModel) else registered_face_model(face_model)
         self.topology = topology
         self._source: SourceTopology | None = None
-        if topology == "source":
+        if topology == "source" and isinstance(face_model, str):
             self._source = SourceTopology(load_original(face_model), model)
         self._records: dict[str, WeightRecord] = {}
         prior, self._records["prior"] = build_and_load(
