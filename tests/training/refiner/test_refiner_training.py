@@ -219,6 +219,10 @@ def test_a_training_may_start_from_weights_that_landed(config, landed):
         torch.testing.assert_close(value, tensors[name].to(value.dtype), atol=0, rtol=0)
     assert start.training
     assert all(parameter.requires_grad for parameter in start.parameters())
+    again = replace(run, output=config.output / "again")
+    trained = Trained(start, {}, [{"first_step": 0, "run": {"start_weights": landed.id}}])
+    record = export_weights(trained, again, load_open_face_model())
+    assert record.training == [*landed.training, *trained.history]
     assert weights_source(landed) in sources_of(run)
     assert weights_source(landed) not in sources_of(config)
 

@@ -51,7 +51,7 @@ def sources_of(config: RefinerTrainingConfig) -> tuple[DataSource, ...]:
 def export_weights(
     trained: Trained, config: RefinerTrainingConfig, model: FaceModel, folder: Path | None = None
 ) -> WeightRecord:
-    """Save a refiner as the default of its kind.
+    """Save a refiner as the default of its kind; the run files of what it started from come first.
 
     Args:
         trained: What the training left.
@@ -68,5 +68,6 @@ def export_weights(
         model=model,
         has_atlas=True,
     )
+    before = [] if config.start_weights is None else find_record(config.start_weights)[0].training
     place = folder or config.output / WEIGHTS_FOLDER
-    return register(network, network.config, release, trained.metrics, trained.history, place)
+    return register(network, network.config, release, trained.metrics, [*before, *trained.history], place)
