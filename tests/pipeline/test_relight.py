@@ -184,9 +184,9 @@ def test_maps_of_another_atlas_are_refused(
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(result, other)
-    own = saved_result.load_face_model("open")
+    own = saved_result.registered_face_model("open")
     models = iter([own, dataclasses.replace(own, atlas_id="another")] * 3)
-    monkeypatch.setattr(saved_result, "load_face_model", lambda _: next(models))
+    monkeypatch.setattr(saved_result, "registered_face_model", lambda _: next(models))
     for option in ({"albedo_from": other}, {"light_from": other}):
         with pytest.raises(UsageError, match="face model"):
             relight(result, tmp_path / "x.png", **option)

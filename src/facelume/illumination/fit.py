@@ -37,7 +37,12 @@ def fit_sh_radiance(
             free.
         ridge: Strength of the pull.
     """
-    # Colours are independent: solve for (*batch, colour, k), each pixel weighing w * albedo^2.
+    # Colours are independent: solve for (*batch, colour, k), each pixel weighing w * albedo^2. Seen from the
+    # front the basis is nearly dependent: in single precision the answer would hang on the order of the sums.
+    kind = albedo_linear.dtype
+    albedo_linear, image_linear, normals, weights = (
+        values.double() for values in (albedo_linear, image_linear, normals, weights)
+    )
     energy = (weights[..., None] * albedo_linear**2).transpose(-1, -2)
     observed = (weights[..., None] * albedo_linear * image_linear).transpose(-1, -2)
     total = energy.sum(dim=-1, keepdim=True).clamp(min=1e-12)
@@ -48,5 +53,6 @@ def fit_sh_radiance(
     if prior is None:
         pull[0] = min(_FREE_RIDGE, ridge)
     else:
-        target = target + pull * prior.transpose(-1, -2)
-    return torch.linalg.solve(fitted + torch.diag(pull), target[..., None]).squeeze(-1).transpose(-1, -2)
+        target = target + pull * prior.double().transpose(-1, -2)
+    solved = torch.linalg.solve(fitted + torch.diag(pull), target[..., None])
+    return solved.squeeze(-1).transpose(-1, -2).to(kind)
