@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-FaceModelName = Literal["open", "bfm2009", "bfm2017", "bfm2019", "flame2020", "flame2023", "ict"]
-"""Face models, the included one first; ``face_model.sources`` loads each of them."""
-
 TopologyName = Literal["open", "source"]
 """Whether a result also has the mesh that the face model has of its own."""
 

@@ -5,7 +5,8 @@ import torch
 from jaxtyping import TypeCheckError
 
 from facelume.camera import CROP_CAMERA
-from facelume.fitting.landmarks import LandmarkBasis, _linearise, _solve_with_fixed
+from facelume.fitting.landmark_rows import LandmarkBasis
+from facelume.fitting.landmarks import _linearise, _solve_with_fixed
 
 
 def test_a_coefficient_too_many_is_refused(device):

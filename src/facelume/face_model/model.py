@@ -141,6 +141,11 @@ class FaceModel:
         """Vertices at zero coefficients, metres, model axes."""
         return self._subdivide(self.linear.mean[None])[0]
 
+    @property
+    def mesh_basis(self) -> Float[Tensor, "K V 3"]:
+        """Change of the mesh per coefficient, identity first, then expression; metres, model axes."""
+        return self._subdivide(self.linear.basis)
+
     def shape(
         self, identity: Float[Tensor, "*batch I"], expression: Float[Tensor, "*batch E"]
     ) -> Float[Tensor, "*batch V 3"]:

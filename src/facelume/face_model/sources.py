@@ -33,7 +33,7 @@ _LOADERS: dict[str, tuple[FaceModelSource, Callable[[Path | None], FaceModel]]] 
 
 
 def face_model_sources() -> tuple[FaceModelSource, ...]:
-    """All face models, the included one first; their names are ``choices.FaceModelName``."""
+    """All face models, the included one first."""
     return tuple(source for source, _ in _LOADERS.values())
 
 

@@ -1,12 +1,11 @@
 """Fitting the face model to what was seen: dense landmarks, and the colours of the skin."""
 
+from facelume.fitting.landmark_rows import LandmarkBasis, landmark_basis
 from facelume.fitting.landmarks import (
     FitConfig,
     FitResult,
     FitStart,
-    LandmarkBasis,
     fit_landmarks,
-    landmark_basis,
     pose_from_landmarks,
     project_landmarks,
 )

@@ -31,7 +31,7 @@ class PosedFace:
     Attributes:
         model: The face model that the coefficients belong to.
         identity: Identity coefficients, standard deviations.
-        expression: Expression coefficients, in [0, 1].
+        expression: Expression coefficients, in the limits of the model ([0, 1] in the open one).
         pose: Rotation vector (radians) and translation (metres), see ``camera.pose``.
     """
 

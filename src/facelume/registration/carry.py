@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
 from facelume.face_model import FaceModel
-from facelume.registration.wrap import factor_symmetric, graph_laplacian, sparse_matrix
+from facelume.registration.wrap import factor_symmetric, graph_laplacian
 
 Kind = Literal["identity", "expression"]
 
@@ -42,13 +42,9 @@ class Carrier:
         self, open_head: FaceModel, matched: Int[np.ndarray, " M"], positions: Float[np.ndarray, "V 3"]
     ) -> None:
         self._matched = matched
-        subdivision = sparse_matrix(open_head.linear.subdivision)
-        basis = open_head.linear.basis.double().numpy()
+        basis = open_head.mesh_basis.double().numpy()
         split = open_head.num_identity
-        self._known = {
-            "identity": np.stack([subdivision @ b for b in basis[:split]]),
-            "expression": np.stack([subdivision @ b for b in basis[split:]]),
-        }
+        self._known = {"identity": basis[:split], "expression": basis[split:]}
         self._spread = _Spread(open_head.topology.faces.numpy(), matched, positions)
 
     def __call__(self, offsets: Float[np.ndarray, "K M 3"], kind: Kind) -> Float[np.ndarray, "K V 3"]:
@@ -84,7 +80,7 @@ class _Spread:
         is_matched[matched] = True
         component = _components(faces, count)
         touched = np.unique(component[matched])
-        self._loose = _followers(component, touched, is_matched, positions)
+        self._loose = _followers(component, touched, positions)
         laplacian = graph_laplacian(faces, count)
         energy = (laplacian.T @ laplacian + _STRETCH * _first_differences(faces, count)).tocsr()
         self._open = np.flatnonzero(~is_matched & np.isin(component, touched))
@@ -127,7 +123,6 @@ def _components(faces: Int[np.ndarray, "F 3"], count: int) -> Int[np.ndarray, " 
 def _followers(
     component: Int[np.ndarray, " V"],
     touched: Int[np.ndarray, " T"],
-    is_matched: Bool[np.ndarray, " V"],
     positions: Float[np.ndarray, "V 3"],
 ) -> list[tuple[Int[np.ndarray, " P"], Int[np.ndarray, " L"]]]:
     """Vertices of each part that hangs on nothing, with the vertices of the skin that lead it."""

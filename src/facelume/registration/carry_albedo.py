@@ -18,7 +18,9 @@ _MAP_SIZE = 256
 _MAPS_AT_A_TIME = 16
 
 
-def carry_albedo(original: FaceModel, albedo: AlbedoMaps, open_head: FaceModel, wrapped: Wrap) -> AlbedoMaps:
+def carry_albedo(
+    original: FaceModel, albedo: AlbedoMaps, open_head: FaceModel, wrapped: Wrap, surface: Surface
+) -> AlbedoMaps:
     """Read a face model's albedo at every texel of the open model's atlas.
 
     What the original does not show (eyes, teeth, inner mouth, perhaps ears and scalp) is the open model's
@@ -29,6 +31,7 @@ def carry_albedo(original: FaceModel, albedo: AlbedoMaps, open_head: FaceModel, 
         albedo: Its albedo, in its own atlas.
         open_head: The open model.
         wrapped: Where the open head lies on the original's mean.
+        surface: Skin of that mean.
     """
     texels = texel_map(open_head.topology, _MAP_SIZE)
     is_matched = np.zeros(open_head.num_vertices, bool)
@@ -38,7 +41,6 @@ def carry_albedo(original: FaceModel, albedo: AlbedoMaps, open_head: FaceModel, 
     weights = texels.bary_coords[..., None].double().numpy()
     points = (wrapped.vertices[corners] * weights).sum(axis=-2)[is_known]
     is_skin_face = original.topology.face_part == FacePart.SKIN
-    surface = Surface(original.mean_shape.double().numpy(), original.topology.faces[is_skin_face].numpy())
     face, bary = surface.triangles.closest(points)
     is_near = np.linalg.norm(surface.triangles.at(face, bary) - points, axis=1) < MATCHED_M
     uv_corners = original.topology.uvs[original.topology.uv_faces[is_skin_face][torch.from_numpy(face)]]

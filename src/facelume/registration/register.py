@@ -65,7 +65,7 @@ def register(
     carrier = Carrier(open_head, wrapped.matched, wrapped.vertices)
 
     at_matched = _Read(wrapped.matched, surface.faces[wrapped.face], wrapped.bary).read
-    rows = _mesh_rows(original)
+    rows = original.mesh_basis
     offset = at_matched(mean[None]) - wrapped.start[wrapped.matched]
     vertices = wrapped.start + carrier(offset, "identity")[0]
     identity = carrier(at_matched(rows[: original.num_identity]), "identity")
@@ -75,7 +75,7 @@ def register(
         expression = carrier(at_matched(rows[original.num_identity :]), "expression")
     else:
         names, limits = open_head.expression_names, open_head.expression_limits
-        units = _mesh_rows(open_head)[open_head.num_identity :].double().numpy()
+        units = open_head.mesh_basis[open_head.num_identity :].double().numpy()
         expression = wrapped.scale * units @ wrapped.turn.T
         from_open.append("expressions")
     for part in EYE_PARTS:
@@ -89,7 +89,7 @@ def register(
             expression[:, ball.vertices] = ball.read(rows[original.num_identity :])
     albedo: AlbedoSpace | None = open_head.albedo
     if isinstance(original.albedo, AlbedoMaps):
-        albedo = carry_albedo(original, original.albedo, open_head, wrapped)
+        albedo = carry_albedo(original, original.albedo, open_head, wrapped, surface)
     else:
         from_open.append("albedo")
     model = dataclasses.replace(
@@ -157,11 +157,3 @@ def registration_digest(original_sha256: str, open_head: FaceModel, network_sha2
     """
     made_from = (original_sha256, open_head.asset_sha256, network_sha256, str(REGISTRATION_VERSION))
     return hashlib.sha256("\n".join(made_from).encode()).hexdigest()
-
-
-def _mesh_rows(model: FaceModel) -> Float[Tensor, "K V 3"]:
-    """The bases of identity and expression on the mesh, metres."""
-    linear = model.linear
-    columns = linear.basis.transpose(0, 1).reshape(linear.basis.shape[1], -1)
-    dense = torch.sparse.mm(linear.subdivision, columns)
-    return dense.reshape(len(dense), -1, 3).transpose(0, 1)

@@ -34,7 +34,7 @@ _MM_PER_M = 1000.0
 def registered_face_model(name: str, folder: Path | None = None) -> FaceModel:
     """A face model on the open model's head, so that every network of facelume knows its atlas.
 
-    The first time this takes about a minute of one CPU core; the result is kept as
+    The first time this takes ten to thirty seconds of one CPU core; the result is kept as
     ``facelume_registered.npz`` beside the official files and made anew when they change. Where the folder
     cannot be written, the result is not kept, with a warning in the log.
 

@@ -26,6 +26,7 @@ from facelume.geometry import TriangleSurface, similarity_from_points, vertex_no
 from facelume.registration.surface_landmarks import SurfaceLandmarks
 from facelume.types import FacePart
 
+# Weight of the square of the Laplacian in each step, beside 1 for a vertex that has a nearest point.
 _STIFFNESS = (300.0, 300.0, 100.0, 100.0, 30.0, 30.0, 10.0, 10.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0)
 _REACH_M = (0.03, 0.006)
 """How far a closest point may be in the first and in the last step."""
@@ -33,19 +34,23 @@ _REACH_M = (0.03, 0.006)
 _LEAST_AGREEMENT = 0.5
 # Share of the way to the closest point that is asked for across the normal: surfaces may slide on each other.
 _ALONG_SURFACE = 0.15
-_LANDMARK_WEIGHT = (20.0, 0.2)
+# Weight of a landmark in the first and in the last step, likewise.
+_MARK_WEIGHT = (20.0, 0.2)
 MARK_NOISE_M = 0.002
 """Error of a landmark that all pictures agree on."""
 
-_FAR_LANDMARK_M = 0.003
-_NUM_LANDMARK_STEPS = 8
+# Beyond this distance a landmark counts linearly.
+_FAR_MARK_M = 0.003
+_NUM_MARK_STEPS = 8
 _IDENTITY_REACH_M = (0.03, 0.03, 0.02, 0.02, 0.01, 0.01, 0.01, 0.006, 0.006, 0.006, 0.006, 0.006)
 # Expected distance of the nearest identity to the surface; large, since neighbours err alike.
 _SURFACE_NOISE_M = 0.006
+# Of the skin's vertices every so many-th one is asked for the surface while the identity is fitted.
 _EVERY = 4
 MATCHED_M = 0.0015
 """Largest distance of a vertex to the surface that it is said to lie on."""
 
+# Sizes of a head in those of the open model's mean.
 _USUAL_SIZES = (0.85, 1.18)
 _EPSILON = 1e-5
 # Triangles that are looked at on the way; at the end the usual number.
@@ -95,10 +100,8 @@ class Wrap:
         matched: Vertices that lie on it.
         face: Triangle of the surface under each of those.
         bary: Barycentrics there.
-        identity: Identity of the open head that comes nearest.
         turn: Rotation of the open model's axes into those of the surface.
         scale: Size of the open model in the metres of the surface.
-        mark_error_m: Mean distance of the start's marks to those of the surface.
     """
 
     start: Float[np.ndarray, "V 3"]
@@ -106,10 +109,8 @@ class Wrap:
     matched: Int[np.ndarray, " M"]
     face: Int[np.ndarray, " M"]
     bary: Float[np.ndarray, "M 3"]
-    identity: Float[np.ndarray, " I"]
     turn: Float[np.ndarray, "3 3"]
     scale: float
-    mark_error_m: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,7 @@ def wrap(open_head: FaceModel, surface: Surface, marks: Marks) -> Wrap:
         positions = subdivision @ (control + moved)
         nearest = _nearest(surface, positions, _normals(positions, faces), skin, _between(_REACH_M, progress))
         weight = sparse.diags_array(nearest.is_sound.astype(float))
-        mark_weight = _between(_LANDMARK_WEIGHT, progress)
+        mark_weight = _between(_MARK_WEIGHT, progress)
         system = rows.T @ weight @ rows + mark_weight * at_marks.T @ trust @ at_marks + stiffness * bending
         wanted = nearest.wanted - rows @ control
         left_over = trust @ (marks.points - at_marks @ control)
@@ -191,10 +192,8 @@ def wrap(open_head: FaceModel, surface: Surface, marks: Marks) -> Wrap:
         matched=skin[sound],
         face=nearest.face[sound],
         bary=nearest.bary[sound],
-        identity=start.identity,
         turn=start.turn,
         scale=start.scale,
-        mark_error_m=start.mark_error_m,
     )
 
 
@@ -227,10 +226,8 @@ def factor_symmetric(system: sparse.sparray) -> SuperLU:
 @dataclass(frozen=True, eq=False)
 class _Start:
     control: Float[np.ndarray, "Nc 3"]
-    identity: Float[np.ndarray, " I"]
     turn: Float[np.ndarray, "3 3"]
     scale: float
-    mark_error_m: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +247,7 @@ class _IdentityFit:
     """
 
     def __init__(self, open_head: FaceModel, surface: Surface, marks: Marks) -> None:
-        self._open_head, self._surface = open_head, surface
+        self._surface = surface
         self._subdivision = sparse_matrix(open_head.linear.subdivision)
         self._faces = open_head.topology.faces.numpy()
         count = open_head.num_identity
@@ -265,10 +262,10 @@ class _IdentityFit:
     def run(self) -> _Start:
         identity, weight, scale = np.zeros(len(self._rows) - 1), self._trust, 0.0
         target, placed = self._target, self._rows[0]
-        turn, shift, distance = np.eye(3), np.zeros(3), np.zeros(len(placed))
-        for step in range(_NUM_LANDMARK_STEPS + len(_IDENTITY_REACH_M)):
-            if step >= _NUM_LANDMARK_STEPS:
-                reach_m = _IDENTITY_REACH_M[step - _NUM_LANDMARK_STEPS]
+        turn, shift = np.eye(3), np.zeros(3)
+        for step in range(_NUM_MARK_STEPS + len(_IDENTITY_REACH_M)):
+            if step >= _NUM_MARK_STEPS:
+                reach_m = _IDENTITY_REACH_M[step - _NUM_MARK_STEPS]
                 target, weight = self._with_surface(
                     scale * self._mesh(identity) @ turn.T + shift, target, weight, reach_m
                 )
@@ -280,15 +277,14 @@ class _IdentityFit:
             identity = self._solve(at_mean, weight)
             placed = self._rows[0] + np.tensordot(identity, self._rows[1:], 1)
             distance = np.linalg.norm(placed - at_mean, axis=1)
-            weight = self._trust / np.maximum(1, distance / _FAR_LANDMARK_M)
+            weight = self._trust / np.maximum(1, distance / _FAR_MARK_M)
         if not _USUAL_SIZES[0] < scale < _USUAL_SIZES[1]:
             raise AssetError(
                 f"the mean of the face model is {scale:.2g} times as large as a human head: "
                 f"its unit is not the metre"
             )
         control = self._control[0] + np.tensordot(identity, self._control[1:], 1)
-        error = np.average(distance[: self._num_marks], weights=self._trust[: self._num_marks])
-        return _Start(scale * control @ turn.T + shift, identity, turn, scale, scale * float(error))
+        return _Start(scale * control @ turn.T + shift, turn, scale)
 
     def _solve(self, at_mean: Float[np.ndarray, "P 3"], weight: Float[np.ndarray, " P"]) -> np.ndarray:
         """Identity under a prior of one standard deviation."""

@@ -15,7 +15,7 @@ from torch.nn import functional
 from facelume.camera import CROP_CAMERA, CROP_SIZE_PX, CropTransform, sample_crop
 from facelume.data.photos import PhotoRecord, read_parsing_mask
 from facelume.face_model import FaceModel
-from facelume.fitting.landmarks import LandmarkBasis, landmark_basis
+from facelume.fitting.landmark_rows import LandmarkBasis, landmark_basis
 from facelume.fitting.tone_cues import CUE_MAP_SIZE
 from facelume.networks.prior import PriorNetwork
 from facelume.networks.tone import ToneNetwork
